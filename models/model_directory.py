@@ -1,0 +1,145 @@
+"""A model on disk: `model.json` (what it is), `items.json` (its item ids), `weights.safetensors`. Never pickle."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from models.features import CONTEXTS, GAPS, HOURS_OF_WEEK, TIME_BINS
+from models.state import ACTIONS, HIDDEN, Floats
+from models.windows import BINS, FEATURES
+
+FORMAT = 1
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
+LEAVE = "leave"
+"""The outcome "nothing more for `leave_after_ms`", last in the next-action head."""
+
+OUTCOMES = (*ACTIONS, LEAVE)
+"""What the next-action head predicts, in its order."""
+
+TARGETS = ("any", "purchase")
+"""What the time heads predict: the time to the next event, and to the next purchase."""
+
+READOUT = len(OUTCOMES) + len(TARGETS) * TIME_BINS
+"""Width of the heads on the recurrent state: the next action's logits, then the hazard logits of each target."""
+
+
+class ModelDirectoryError(Exception):
+    """A model directory is missing or broken; the message says what to do."""
+
+
+class Churn(msgspec.Struct, frozen=True, kw_only=True):
+    """What churn means: P(no event within a horizon), and the bands that it is cut into."""
+
+    horizons_ms: tuple[int, ...] = (DAY_MS, 7 * DAY_MS, 30 * DAY_MS)
+    band_horizon_ms: int = 7 * DAY_MS
+    band_edges: tuple[float, float] = (0.3, 0.7)  # low | medium | high
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    """`model.json`: what a model is, and where it came from."""
+
+    format: int = FORMAT
+    name: str
+    version: str = ""  # first 12 hex digits of the content's SHA-256; written by `save`
+    network: str = "gru"
+    hidden: int = HIDDEN
+    actions: tuple[str, ...] = ACTIONS
+    leave_after_ms: int = 30 * 60_000
+    utc_offset_h: int = 0
+    churn: Churn = Churn()
+    purchase_horizons_ms: tuple[int, ...] = (HOUR_MS, DAY_MS, 7 * DAY_MS)
+    trained_until_ms: int = 0  # newest event time that training saw
+    metrics: dict[str, Any] = {}  # validation figures and the floors on the same rows
+    data: dict[str, Any] = {}  # fingerprint of the training data: rows, users, items, first and last time, sha256
+    command: str = ""
+
+
+class Model(msgspec.Struct, frozen=True):
+    """A model in memory: card, item ids (row k + 1 of the item tables) and named tensors."""
+
+    card: Card
+    items: list[str]
+    weights: dict[str, Floats]
+
+
+def shapes(items: int) -> dict[str, tuple[int, ...]]:
+    """Return the name and shape of every tensor of a model with so many items.
+
+    Gates stand in the order r, z, n along the last axis of width 3 * HIDDEN:
+    `x = item_embedding[i] @ item_input + action_gap[a * GAPS + g] + hour_of_week[w] + context[c]`,
+    `r, z = sigmoid(x_rz + h @ hidden_rz)`, `n = tanh(x_n + r * (h @ hidden_n + hidden_bias))`, `h' = (1 - z) * n + z * h`
+    (Cho et al. 2014, in the variant of Chung et al. 2014 with the reset gate after the product). The initial state is 0.
+    Heads: `logits = h @ readout + sum over k of window[k * BINS + bin_k] + readout_bias`;
+    scores of the next item: `(h @ query) @ item_embedding[1:].T + item_bias[1:]`. Item row 0 stands for every unknown item.
+    """
+    gates = 3 * HIDDEN
+    return {
+        "item_embedding": (items + 1, HIDDEN),
+        "item_bias": (items + 1,),
+        "item_input": (HIDDEN, gates),
+        "action_gap": (len(ACTIONS) * GAPS, gates),
+        "hour_of_week": (HOURS_OF_WEEK, gates),
+        "context": (CONTEXTS, gates),
+        "hidden": (HIDDEN, gates),
+        "hidden_bias": (HIDDEN,),
+        "query": (HIDDEN, HIDDEN),
+        "readout": (HIDDEN, READOUT),
+        "readout_bias": (READOUT,),
+        "window": (FEATURES * BINS, READOUT),
+    }
+
+
+def save(model: Model, directory: Path) -> Model:
+    """Write a model and return it with its version; an existing directory is overwritten file by file."""
+    weights = {name: np.ascontiguousarray(w, np.float32) for name, w in model.weights.items()}
+    _check(directory, len(model.items), weights)
+    card = msgspec.structs.replace(model.card, version=_version(model.card, model.items, weights))
+    directory.mkdir(parents=True, exist_ok=True)
+    save_file(weights, directory / "weights.safetensors")
+    (directory / "items.json").write_bytes(msgspec.json.encode(model.items))
+    (directory / "model.json").write_bytes(msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n")
+    return Model(card, model.items, weights)
+
+
+def load(directory: Path) -> Model:
+    """Read a model.
+
+    Raises:
+        ModelDirectoryError: a file is missing or broken, or does not fit the others.
+    """
+    advice = "train one with `nextact train EVENTS --out DIR`"
+    try:
+        card = msgspec.json.decode((directory / "model.json").read_bytes(), type=Card)
+        items = msgspec.json.decode((directory / "items.json").read_bytes(), type=list[str])
+        weights = load_file(directory / "weights.safetensors")
+    except FileNotFoundError as error:
+        raise ModelDirectoryError(f"{directory} is not a model directory ({error.filename} is missing): {advice}") from None
+    except (OSError, msgspec.MsgspecError, SafetensorError) as error:
+        raise ModelDirectoryError(f"{directory} is broken ({error}): copy it again, or {advice}") from None
+    if card.format != FORMAT or card.hidden != HIDDEN or card.actions != ACTIONS or card.network != "gru":
+        raise ModelDirectoryError(f"{directory} is of a kind that this version cannot run (format {card.format}): {advice}")
+    _check(directory, len(items), weights)
+    if card.version != _version(card, items, weights):
+        raise ModelDirectoryError(f"{directory} holds files of different models: copy it again, or {advice}")
+    return Model(card, items, weights)
+
+
+def _check(directory: Path, items: int, weights: dict[str, Floats]) -> None:
+    for name, shape in shapes(items).items():
+        if name not in weights or weights[name].shape != shape or not np.isfinite(weights[name]).all():
+            raise ModelDirectoryError(f"{directory}: tensor {name} is not a finite array of shape {shape}")
+
+
+def _version(card: Card, items: list[str], weights: dict[str, Floats]) -> str:
+    digest = hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(card, version="")))
+    digest.update(msgspec.json.encode(items))
+    for name in sorted(weights):
+        digest.update(name.encode() + weights[name].tobytes())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,71 @@
+"""The state of one user: one fixed-size row, the same bytes in memory and in the changelog."""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+ACTIONS = ("view", "click", "purchase")
+"""What windows count and the ring stores: the index in this tuple is the action's code."""
+
+LAYOUT = 1
+"""Version of `ROW`. A row of another layout is rebuilt from its ring."""
+
+HIDDEN = 64
+"""Size of the network's recurrent state."""
+
+RING = 16
+"""Number of last events that a row keeps: an event late by less than this many events is put in order exactly."""
+
+NEVER = np.iinfo(np.int64).max
+"""`rescore_ms` of a user whose churn band cannot change by silence alone."""
+
+RESOLUTIONS = (("minutes", 300_000, 12), ("hours", 3_600_000, 24), ("days", 86_400_000, 14))
+"""Rolling windows: field of the row, width of a bucket in ms, number of buckets (the last hour, day and fortnight)."""
+
+ROW = np.dtype(
+    [
+        ("applied", "<i8", 3),  # last applied offset of each input topic, -1: none
+        ("newest_ms", "<i8"),  # newest event time seen
+        ("rescore_ms", "<i8"),  # when silence alone may change the churn band
+        ("model", "<u4"),  # tag of the model that made base and now
+        ("accepted", "<u4"),  # number of events in the history: the next one goes to ring slot accepted % RING
+        ("late", "<u4"),  # number of events that came too late for the ring: in the windows only
+        ("total", "<u4", 3),  # number of events of each action, late ones included
+        ("first_s", "<u4"),  # first event time seen, s
+        ("ring_item", "<u4", RING),  # crc32 of the item id
+        ("ring_id", "<u4", RING),  # crc32 of the event id
+        ("ring_ts_low", "<u4", RING),  # event time in ms: low 32 bits
+        ("ring_ts_high", "<u2", RING),  # and high 16 bits
+        ("days", "<u2", (3, 14)),
+        ("base", "<i2", HIDDEN),  # recurrent state before the oldest event of the ring, in units of 2**-14
+        ("now", "<i2", HIDDEN),  # and after the newest
+        ("minutes", "u1", (3, 12)),
+        ("hours", "u1", (3, 24)),
+        ("ring_action", "u1", RING),
+        ("ring_context", "u1", RING),
+        ("layout", "u1"),
+        ("band", "u1"),  # churn band last published, 0: none
+        ("pad", "V2"),  # to a multiple of 8 bytes
+    ]
+)
+"""Layout of a row, 776 bytes; with the writer id before it in the changelog 784."""
+
+Rows: TypeAlias = npt.NDArray[np.void]
+"""Array of `ROW`, one row a user."""
+
+Ints: TypeAlias = npt.NDArray[np.integer[Any]]
+Floats: TypeAlias = npt.NDArray[np.floating[Any]]
+
+
+def empty_rows(count: int) -> Rows:
+    """Return the rows of `count` users of whom nothing is known.
+
+    >>> empty_rows(2)["applied"].tolist()
+    [[-1, -1, -1], [-1, -1, -1]]
+    """
+    rows = np.zeros(count, ROW)
+    rows["layout"] = LAYOUT
+    rows["applied"] = -1
+    rows["rescore_ms"] = NEVER
+    return rows

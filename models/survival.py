@@ -1,0 +1,36 @@
+"""Time to the next event as a discrete hazard over log-spaced bins, and what follows from it.
+
+A bin's hazard is the probability that the event comes in it, given that it has not come before (Cox, Regression models and
+life-tables, 1972, section 6: discrete time). The rate is constant inside a bin; the last bin's rate holds for ever.
+"""
+
+import numpy as np
+
+from models.features import GAP_EDGES_MS, TIME_BINS
+from models.state import Floats, Ints
+
+STARTS_MS = np.concatenate([[0], GAP_EDGES_MS])
+"""Start of each bin [TIME_BINS]."""
+
+WIDTHS_MS = np.diff(np.concatenate([STARTS_MS, [2 * GAP_EDGES_MS[-1]]]))
+"""Width of each bin [TIME_BINS]; the last one is as wide as all before it and goes on at the same rate."""
+
+
+def log_survival(hazards: Floats, t_ms: Ints) -> Floats:
+    """Return log P(no event before t) for hazards [n, TIME_BINS] and times [n] or [n, k]: an array shaped like `t_ms`.
+
+    >>> float(np.exp(log_survival(np.full((1, TIME_BINS), 0.5), np.array([2000]))[0]))  # two bins passed
+    0.25
+    """
+    kept = np.log1p(-hazards)
+    before = np.concatenate([np.zeros((len(hazards), 1)), np.cumsum(kept, axis=1)], axis=1)
+    times = t_ms.reshape(len(t_ms), -1)
+    bin_ = np.searchsorted(GAP_EDGES_MS, times, side="right")
+    share = (times - STARTS_MS[bin_]) / WIDTHS_MS[bin_]
+    row = np.arange(len(hazards))[:, None]
+    return (before[row, bin_] + share * kept[row, bin_]).reshape(t_ms.shape)
+
+
+def silence(hazards: Floats, silent_ms: Ints, horizon_ms: int) -> Floats:
+    """Return P(no event within the horizon | silent for so long): hazards [n, TIME_BINS], silent_ms [n] or [n, k]."""
+    return np.exp(log_survival(hazards, silent_ms + horizon_ms) - log_survival(hazards, silent_ms))

@@ -1,0 +1,1 @@
+"""What crosses the wire: events, outputs, dead letters, topics."""

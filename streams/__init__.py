@@ -1,0 +1,1 @@
+"""What moves: the Faust app, the chunk path, producers, metrics, the command line."""
