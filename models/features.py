@@ -34,7 +34,7 @@ def gap_code(gap_ms: Ints) -> Ints:
 
 
 def hour_of_week(ts_ms: Ints, utc_offset_h: int) -> Ints:
-    """Return the hour of the week, 0..167, at the shop's place; hour 0 is Thursday midnight, as 1 January 1970 was one."""
+    """Return the hour of the week, 0..167, at the shop; hour 0 is Thursday midnight, as 1 January 1970 was one."""
     return (ts_ms // 3_600_000 + utc_offset_h) % HOURS_OF_WEEK
 
 

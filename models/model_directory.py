@@ -74,10 +74,12 @@ def shapes(items: int) -> dict[str, tuple[int, ...]]:
 
     Gates stand in the order r, z, n along the last axis of width 3 * HIDDEN:
     `x = item_embedding[i] @ item_input + action_gap[a * GAPS + g] + hour_of_week[w] + context[c]`,
-    `r, z = sigmoid(x_rz + h @ hidden_rz)`, `n = tanh(x_n + r * (h @ hidden_n + hidden_bias))`, `h' = (1 - z) * n + z * h`
-    (Cho et al. 2014, in the variant of Chung et al. 2014 with the reset gate after the product). The initial state is 0.
+    `r, z = sigmoid(x_rz + h @ hidden_rz)`, `n = tanh(x_n + r * (h @ hidden_n + hidden_bias))`, `h' = (1 - z) * n + z
+    * h` (Cho et al. 2014, in the variant of Chung et al. 2014 with the reset gate after the product). The initial
+    state is 0.
     Heads: `logits = h @ readout + sum over k of window[k * BINS + bin_k] + readout_bias`;
-    scores of the next item: `(h @ query) @ item_embedding[1:].T + item_bias[1:]`. Item row 0 stands for every unknown item.
+    scores of the next item: `(h @ query) @ item_embedding[1:].T + item_bias[1:]`. Item row 0 stands for every unknown
+    item.
     """
     gates = 3 * HIDDEN
     return {
@@ -120,11 +122,13 @@ def load(directory: Path) -> Model:
         items = msgspec.json.decode((directory / "items.json").read_bytes(), type=list[str])
         weights = load_file(directory / "weights.safetensors")
     except FileNotFoundError as error:
-        raise ModelDirectoryError(f"{directory} is not a model directory ({error.filename} is missing): {advice}") from None
+        raise ModelDirectoryError(f"{directory} is not a model directory ({error.filename} is missing): {advice}")
+        from None
     except (OSError, msgspec.MsgspecError, SafetensorError) as error:
         raise ModelDirectoryError(f"{directory} is broken ({error}): copy it again, or {advice}") from None
     if card.format != FORMAT or card.hidden != HIDDEN or card.actions != ACTIONS or card.network != "gru":
-        raise ModelDirectoryError(f"{directory} is of a kind that this version cannot run (format {card.format}): {advice}")
+        raise ModelDirectoryError(f"{directory} is of a kind that this version cannot run (format {card.format}):
+        {advice}")
     _check(directory, len(items), weights)
     if card.version != _version(card, items, weights):
         raise ModelDirectoryError(f"{directory} holds files of different models: copy it again, or {advice}")

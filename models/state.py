@@ -27,6 +27,7 @@ ROW = np.dtype(
     [
         ("applied", "<i8", 3),  # last applied offset of each input topic, -1: none
         ("newest_ms", "<i8"),  # newest event time seen
+        ("base_ms", "<i8"),  # time of the newest event that left the ring, -1: none has
         ("rescore_ms", "<i8"),  # when silence alone may change the churn band
         ("model", "<u4"),  # tag of the model that made base and now
         ("accepted", "<u4"),  # number of events in the history: the next one goes to ring slot accepted % RING
@@ -49,7 +50,7 @@ ROW = np.dtype(
         ("pad", "V2"),  # to a multiple of 8 bytes
     ]
 )
-"""Layout of a row, 776 bytes; with the writer id before it in the changelog 784."""
+"""Layout of a row, 784 bytes; with the writer id before it in the changelog 792."""
 
 Rows: TypeAlias = npt.NDArray[np.void]
 """Array of `ROW`, one row a user."""
@@ -67,5 +68,6 @@ def empty_rows(count: int) -> Rows:
     rows = np.zeros(count, ROW)
     rows["layout"] = LAYOUT
     rows["applied"] = -1
+    rows["base_ms"] = -1
     rows["rescore_ms"] = NEVER
     return rows

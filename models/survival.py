@@ -1,12 +1,12 @@
 """Time to the next event as a discrete hazard over log-spaced bins, and what follows from it.
 
-A bin's hazard is the probability that the event comes in it, given that it has not come before (Cox, Regression models and
-life-tables, 1972, section 6: discrete time). The rate is constant inside a bin; the last bin's rate holds for ever.
+A bin's hazard is the probability that the event comes in it, given that it has not come before (Cox, Regression models
+and life-tables, 1972, section 6: discrete time). The rate is constant inside a bin; the last bin's rate holds for ever.
 """
 
 import numpy as np
 
-from models.features import GAP_EDGES_MS, TIME_BINS
+from models.features import GAP_EDGES_MS
 from models.state import Floats, Ints
 
 STARTS_MS = np.concatenate([[0], GAP_EDGES_MS])
@@ -19,7 +19,8 @@ WIDTHS_MS = np.diff(np.concatenate([STARTS_MS, [2 * GAP_EDGES_MS[-1]]]))
 def log_survival(hazards: Floats, t_ms: Ints) -> Floats:
     """Return log P(no event before t) for hazards [n, TIME_BINS] and times [n] or [n, k]: an array shaped like `t_ms`.
 
-    >>> float(np.exp(log_survival(np.full((1, TIME_BINS), 0.5), np.array([2000]))[0]))  # two bins passed
+    >>> half = np.full((1, len(STARTS_MS)), 0.5)
+    >>> float(np.exp(log_survival(half, np.array([2000]))[0]))  # two bins passed
     0.25
     """
     kept = np.log1p(-hazards)

@@ -1,7 +1,7 @@
 """Rolling windows by event time: counts of each action in ring buckets of minutes, hours and days.
 
-Writes `newest_ms`, `first_s`, `total`, `minutes`, `hours`, `days` of a row; reads nothing else. Adding events commutes: any
-order and any grouping gives the same bytes. A bucket stops counting at the largest number that its type holds.
+Writes `newest_ms`, `first_s`, `total`, `minutes`, `hours`, `days` of a row; reads nothing else. Adding events commutes:
+any order and any grouping gives the same bytes. A bucket stops counting at the largest number that its type holds.
 """
 
 import numpy as np

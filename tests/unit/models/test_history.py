@@ -1,0 +1,163 @@
+"""A row's history against a plain reference: sort all events of a user, go through them one by one."""
+
+import numpy as np
+import pytest
+from builders import event_columns, random_predictor
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models import windows
+from models.history import Events, apply
+from models.predictor import Predictor, Steps
+from models.state import RESOLUTIONS, RING, ROW, Rows, empty_rows
+
+MODEL = random_predictor()
+HOUR = 3_600_000
+
+
+def reference(events: Events, users: int, model: Predictor = MODEL) -> Rows:
+    """The in-order rows: no late events, no duplicates, offsets in order. One event at a time, plain Python."""
+    rows = empty_rows(users)
+    for user in range(users):
+        row = rows[user]
+        mine = events.at(events.row == user)
+        history = sorted(
+            zip(*(c.tolist() for c in (mine.ts_ms, mine.action, mine.id, mine.item, mine.context)), strict=True)
+        )
+        for action, offset in zip(mine.action.tolist(), mine.offset.tolist(), strict=True):
+            row["applied"][action] = max(row["applied"][action], offset)
+        state, before = np.zeros((1, 64), np.int16), -1
+        gone = len(history) - RING
+        for number, (ts, action, id_, item, context) in enumerate(history):
+            step = Steps(*(np.array([v]) for v in (item, action, ts, before, context)))
+            state, before = model.advance(state, step, np.array([1])), ts
+            if number + 1 == gone:
+                row["base"], row["base_ms"] = state[0], ts
+            slot = number % RING
+            row["ring_ts_low"][slot], row["ring_ts_high"][slot] = ts % 2**32, ts // 2**32
+            row["ring_item"][slot], row["ring_id"][slot] = item, id_
+            row["ring_action"][slot], row["ring_context"][slot] = action, context
+            row["total"][action] += 1
+        if history:
+            newest = history[-1][0]
+            row["now"], row["model"], row["accepted"] = state[0], model.tag, len(history)
+            row["newest_ms"], row["first_s"] = newest, history[0][0] // 1000
+            for field, width, size in RESOLUTIONS:
+                for ts, action, *_ in history:
+                    if ts // width > newest // width - size:
+                        row[field][action][ts // width % size] += 1
+    return rows
+
+
+def differing(a: Rows, b: Rows) -> list[str]:
+    return [name for name in ROW.names or () if a[name].tobytes() != b[name].tobytes()]
+
+
+def run(events: Events, users: int, cuts: list[int], model: Predictor = MODEL) -> Rows:
+    rows = empty_rows(users)
+    for a, b in zip([0, *cuts], [*cuts, len(events)], strict=True):
+        apply(rows, events.at(np.arange(a, b)), model)
+    return rows
+
+
+@st.composite
+def in_order(draw: st.DrawFn, max_events: int = 80) -> tuple[Events, list[int]]:
+    n = draw(st.integers(0, max_events))
+    users = draw(st.lists(st.integers(0, 3), min_size=n, max_size=n))
+    actions = draw(st.lists(st.integers(0, 2), min_size=n, max_size=n))
+    gaps = draw(st.lists(st.sampled_from([0, 1, 500, 60_000, HOUR, 30 * HOUR]), min_size=n, max_size=n))
+    times = (1_760_000_000_000 + np.cumsum([1, *gaps][:n]) + np.arange(n) // 8).tolist()  # ties, but under RING
+    cuts = sorted(draw(st.lists(st.integers(0, n), max_size=5)))
+    return event_columns(users, actions, times), cuts
+
+
+@given(in_order())
+def test_any_chunking_gives_the_row_of_one_event_at_a_time(case: tuple[Events, list[int]]) -> None:
+    events, cuts = case
+    assert differing(run(events, 4, cuts), reference(events, 4)) == []
+
+
+@given(in_order(), st.randoms(use_true_random=False))
+@settings(max_examples=200)
+def test_late_event_inside_ring_gives_in_order_state(case: tuple[Events, list[int]], random: object) -> None:
+    events, cuts = case
+    order = list(range(len(events)))
+    for k in range(len(order)):  # nobody's event overtakes more than RING - 1 others
+        j = min(len(order) - 1, k + random.randrange(RING // 2))  # type: ignore[attr-defined]
+        order[k], order[j] = order[j], order[k]
+    arrived = place_limited(events, order)
+    rows = run(arrived, 4, cuts)
+    assert rows["late"].sum() == 0
+    assert differing(rows, reference(arrived, 4)) == []
+
+
+def place_limited(events: Events, order: list[int]) -> Events:
+    """Deliver in this order, with the offsets counting up in order of arrival."""
+    shuffled = events.at(np.array(order, np.int64))
+    offsets = np.zeros(len(order), np.int64)
+    for action in range(3):
+        mine = shuffled.action == action
+        offsets[mine] = np.arange(mine.sum())
+    return Events(**{**shuffled.__dict__, "offset": offsets})
+
+
+@given(in_order(), st.data())
+def test_redelivery_changes_nothing(case: tuple[Events, list[int]], data: st.DataObject) -> None:
+    events, cuts = case
+    again = data.draw(st.integers(0, len(events)))
+    rows = run(events, 4, cuts)
+    before = rows.copy()
+    tally = apply(rows, events.at(np.arange(again, len(events))), MODEL)
+    assert tally.redelivered == len(events) - again
+    assert rows.tobytes() == before.tobytes()
+
+
+def test_duplicate_inside_ring_is_dropped() -> None:
+    events = event_columns([0, 0, 0], [0, 0, 1], [1000, 2000, 3000])
+    rows = empty_rows(1)
+    apply(rows, events, MODEL)
+    once = rows.copy()
+    again = Events(**{**events.__dict__, "offset": events.offset + 10})
+    assert apply(rows, again, MODEL).duplicates == 3
+    assert set(differing(rows, once)) == {"applied"}
+
+
+def test_duplicate_in_the_same_chunk_is_dropped() -> None:
+    events = event_columns([0, 0], [0, 0], [1000, 1000])
+    twice = Events(**{**events.__dict__, "id": np.array([5, 5]), "item": np.array([9, 9])})
+    rows = empty_rows(1)
+    assert apply(rows, twice, MODEL).duplicates == 1
+    assert rows["total"].tolist() == [[1, 0, 0]]
+
+
+def test_event_later_than_the_ring_counts_in_windows_only() -> None:
+    times = list(range(HOUR, HOUR + 20_000, 1000))
+    rows = empty_rows(1)
+    apply(rows, event_columns([0] * 20, [0] * 20, times), MODEL)
+    before = rows.copy()
+    tally = apply(rows, event_columns([0], [1], [HOUR + 500]), MODEL)
+    assert (tally.late, rows["late"][0], rows["total"][0].tolist()) == (1, 1, [20, 1, 0])
+    assert set(differing(rows, before)) == {"applied", "late", "total", *(field for field, _, _ in RESOLUTIONS)}
+
+
+def test_another_model_rebuilds_the_state_from_the_ring() -> None:
+    other = random_predictor(seed=1)
+    times = list(range(HOUR, HOUR + 10_000, 1000))
+    events = event_columns([0] * 10, [0, 1] * 5, times)
+    rows = empty_rows(1)
+    apply(rows, events.at(np.arange(9)), MODEL)
+    apply(rows, events.at(np.arange(9, 10)), other)
+    assert differing(rows, reference(events, 1, other)) == []
+
+
+@pytest.mark.parametrize("size", [1, 15, 16, 17, 33, 200])
+def test_lengths_around_the_ring(size: int) -> None:
+    events = event_columns([0] * size, [0] * size, list(range(1000, 1000 + 60_000 * size, 60_000)))
+    assert differing(run(events, 1, []), reference(events, 1)) == []
+
+
+def test_bucket_does_not_overflow() -> None:
+    rows = empty_rows(1)
+    windows.add(rows, np.zeros(300, int), np.zeros(300, int), np.full(300, 1000))
+    assert rows["minutes"][0, 0, 0] == 255
+    assert rows["total"][0, 0] == 300
