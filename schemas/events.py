@@ -1,0 +1,163 @@
+"""What a shopper did: one record of `views`, `clicks` or `purchases`, and why a record is refused.
+
+Bad input is a value. Nothing here raises for bytes that came from outside.
+"""
+
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from schemas.cloudevents import Headers, unsupported
+from schemas.fields import Id, ItemId, Text, TimeMs, UserId
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """One thing that a shopper did with one item; the topic says which action. Unknown fields are ignored."""
+
+    event_id: Annotated[
+        Id, Meta(description="Unique for each event; a second one with the same id is dropped.", examples=["e-01hx3"])
+    ]
+    user_id: UserId
+    item_id: ItemId
+    ts_ms: Annotated[
+        TimeMs,
+        Meta(description="When it happened, ms since 1970-01-01T00:00Z; an integer.", examples=[1_700_000_000_000]),
+    ]
+    session_id: Annotated[Text, Meta(description="The shopper's visit.")] | None = None
+    category: Annotated[Text, Meta(description="The item's category.", examples=["shoes"])] | None = None
+    price: Annotated[float, Meta(ge=0, description="Price of one piece, in `currency`.", examples=[59.9])] | None = None
+    currency: Annotated[Text, Meta(description="ISO 4217 code of the price.", examples=["EUR"])] | None = None
+    quantity: Annotated[int, Meta(ge=1, le=2**31 - 1, description="Number of pieces.", examples=[1])] | None = None
+    device: Annotated[Text, Meta(description="Kind of device.", examples=["phone"])] | None = None
+    place: Annotated[Text, Meta(description="Where on the site.", examples=["search"])] | None = None
+    recommendation_id: (
+        Annotated[Text, Meta(description="`id` of the recommendation that showed the item; closes the loop.")] | None
+    ) = None
+
+
+class Reason(StrEnum):
+    """Why a record is refused; the code that its dead letter carries."""
+
+    EMPTY = "empty"  # no value: a tombstone, or no bytes
+    OVERSIZED = "oversized"
+    UNSUPPORTED_VERSION = "unsupported_version"  # the headers announce a version that we do not read
+    NOT_JSON = "not_json"  # malformed, not UTF-8, or nested too deeply
+    WRONG_TYPE = "wrong_type"
+    MISSING_FIELD = "missing_field"
+    EMPTY_ID = "empty_id"
+    ID_TOO_LONG = "id_too_long"
+    BAD_TIME = "bad_time"  # negative, or no 64-bit number
+    FUTURE_TIME = "future_time"
+    WRONG_VALUE = "wrong_value"  # of the right type, outside its range
+    KEY_MISMATCH = "key_mismatch"  # the record's key is missing, or is not `user_id`
+    UNKNOWN_ITEM = "unknown_item"  # given by whoever knows the items, not by decode
+
+
+class Rejected(msgspec.Struct, frozen=True, gc=False):
+    """A record that is refused: a code for programs, a short detail for people (without the record's own content)."""
+
+    reason: Reason
+    detail: str
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What is still accepted."""
+
+    max_bytes: int = 65_536  # size of a value
+    future_ms: int = 300_000  # how far a producer's clock may be ahead of ours
+
+
+DEFAULT_LIMITS = Limits()
+MAX_DETAIL = 200
+_decode = msgspec.json.Decoder(Event).decode
+_FAULT = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<field>.*)`)?", re.DOTALL)
+
+
+def decode_event(
+    value: bytes | None, key: bytes | None, headers: Headers, topic: str, now_ms: int, limits: Limits = DEFAULT_LIMITS
+) -> Event | Rejected:
+    """Return the event in a record, or the first reason to refuse it.
+
+    Args:
+        value: the record's value.
+        key: the record's key.
+        headers: the record's headers; may be empty.
+        topic: name without prefix.
+        now_ms: the present, ms since 1970.
+        limits: what is still accepted.
+
+    >>> decode_event(b'{"event_id":"e","user_id":"u","item_id":"i","ts_ms":-1}', b"u", [], "views", 0)
+    Rejected(reason=<Reason.BAD_TIME: 'bad_time'>, detail='Expected `int` >= 0 - at `$.ts_ms`')
+    """
+    if not value:
+        return Rejected(Reason.EMPTY, "the record has no value")
+    if len(value) > limits.max_bytes:
+        return Rejected(Reason.OVERSIZED, f"{len(value)} bytes, more than {limits.max_bytes}")
+    if headers and (detail := unsupported(headers, topic)):
+        return Rejected(Reason.UNSUPPORTED_VERSION, detail)
+    try:
+        event = _decode(value)
+    except msgspec.ValidationError as error:
+        return Rejected(_reason(str(error)), str(error)[:MAX_DETAIL])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return Rejected(Reason.NOT_JSON, str(error)[:MAX_DETAIL])
+    if event.ts_ms > now_ms + limits.future_ms:
+        return Rejected(Reason.FUTURE_TIME, f"ts_ms is more than {limits.future_ms} ms ahead")
+    if event.user_id.encode() != key:
+        return Rejected(Reason.KEY_MISMATCH, "the key is missing" if key is None else "the key is not user_id as UTF-8")
+    return event
+
+
+def decode_events(
+    values: Sequence[bytes | None],
+    keys: Sequence[bytes | None],
+    headers: Sequence[Headers],
+    topic: str,
+    now_ms: int,
+    limits: Limits = DEFAULT_LIMITS,
+) -> list[Event | Rejected]:
+    """Return what `decode_event` returns for each record of one topic, in order, faster.
+
+    Args:
+        values: the values [records].
+        keys: the keys [records].
+        headers: the headers of each record [records].
+        topic: name without prefix.
+        now_ms: the present, ms since 1970.
+        limits: what is still accepted.
+    """
+    latest_ms = now_ms + limits.future_ms
+    max_bytes = limits.max_bytes
+    decoded: list[Event | Rejected] = []
+    append = decoded.append
+    for value, key, header in zip(values, keys, headers, strict=True):
+        if value and len(value) <= max_bytes and not header:
+            try:
+                event = _decode(value)
+            except (ValueError, RecursionError):
+                pass  # decode_event says why
+            else:
+                if event.ts_ms <= latest_ms and event.user_id.encode() == key:
+                    append(event)
+                    continue
+        append(decode_event(value, key, header, topic, now_ms, limits))
+    return decoded
+
+
+def _reason(fault: str) -> Reason:
+    """Return the code for what msgspec says is wrong; a fault that it words in a new way counts as a wrong value."""
+    match = _FAULT.fullmatch(fault)
+    what, field = (match["what"], match["field"]) if match else (fault, None)
+    if what.startswith("Object missing"):
+        return Reason.MISSING_FIELD
+    if ", got `" in what:
+        return Reason.WRONG_TYPE
+    if field == "ts_ms":
+        return Reason.BAD_TIME
+    if field in ("event_id", "user_id", "item_id"):
+        return Reason.EMPTY_ID if "length >=" in what else Reason.ID_TOO_LONG
+    return Reason.WRONG_VALUE
