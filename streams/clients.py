@@ -1,0 +1,167 @@
+"""Clients of kafka-python, and what aiokafka needs to reach the same broker: addresses and security."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.errors import KafkaError
+
+from streams.errors import BrokerRefused, BrokerUnavailable
+from streams.settings import Settings
+
+CONNECT_TIMEOUT_S = 3.0
+BOOTSTRAP_TIMEOUT_MS = 5000
+
+BATCH_BYTES = 262_144
+"""A producer's batch: large batches are what makes the sends of a pure Python client cheap."""
+
+
+def admin(settings: Settings) -> KafkaAdminClient:
+    """Return an admin client; close it.
+
+    Raises:
+        BrokerUnavailable: nothing that speaks Kafka answers.
+    """
+    with _reachable(settings):
+        return KafkaAdminClient(**kafka_arguments(settings))
+
+
+def producer(settings: Settings, **options: Any) -> KafkaProducer:  # noqa: ANN401 - as kafka-python has them
+    """Return a producer that waits for all replicas, retries without duplicates and partitions by murmur2. Close it.
+
+    Raises:
+        BrokerUnavailable: nothing that speaks Kafka answers.
+    """
+    defaults = {
+        "acks": "all",
+        "enable_idempotence": True,
+        "compression_type": "lz4",
+        "batch_size": BATCH_BYTES,
+        "linger_ms": 5,
+        "allow_auto_create_topics": False,
+        "metrics_enabled": False,
+    }
+    with _reachable(settings):
+        return KafkaProducer(**kafka_arguments(settings), **(defaults | options))
+
+
+def consumer(settings: Settings, **options: Any) -> KafkaConsumer:  # noqa: ANN401 - as kafka-python has them
+    """Return a consumer with no subscription and no group unless the options name one. Close it.
+
+    Raises:
+        BrokerUnavailable: nothing that speaks Kafka answers.
+    """
+    defaults = {
+        "group_id": None,
+        "enable_auto_commit": False,
+        "allow_auto_create_topics": False,
+        "metrics_enabled": False,
+    }
+    with _reachable(settings):
+        return KafkaConsumer(**kafka_arguments(settings), **(defaults | options))
+
+
+def check_broker(settings: Settings) -> None:
+    """Make sure that a broker answers, or raise `BrokerUnavailable` within seconds."""
+    admin(settings).close()
+
+
+def kafka_arguments(settings: Settings) -> dict[str, Any]:
+    """Return the keyword arguments of every kafka-python client: where the broker is and how to be let in."""
+    arguments = {
+        "bootstrap_servers": servers(settings),
+        "client_id": settings.group,
+        "security_protocol": settings.security_protocol,
+        "bootstrap_timeout_ms": BOOTSTRAP_TIMEOUT_MS,
+        "reconnect_backoff_max_ms": 1000,
+    }
+    return arguments | _security(settings)
+
+
+def aiokafka_arguments(settings: Settings) -> dict[str, Any]:
+    """Return the keyword arguments of every aiokafka client: where the broker is and how to be let in."""
+    arguments = {
+        "bootstrap_servers": servers(settings),
+        "client_id": settings.group,
+        "security_protocol": settings.security_protocol,
+    }
+    return arguments | _security(settings)
+
+
+def ssl_context(settings: Settings) -> ssl.SSLContext | None:
+    """Return the TLS context of the settings, None if the connection is not encrypted.
+
+    Raises:
+        BrokerUnavailable: a certificate or key cannot be used.
+    """
+    if "SSL" not in settings.security_protocol.split("_"):
+        return None
+    try:
+        context = ssl.create_default_context(cafile=settings.ssl_cafile)
+        context.check_hostname = settings.ssl_check_hostname
+        if settings.ssl_certfile is not None:
+            password = settings.ssl_password.get_secret_value() if settings.ssl_password else None
+            context.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile, password)
+    except (ssl.SSLError, OSError) as error:
+        raise BrokerUnavailable(f"TLS cannot be set up ({error}): check the files that KAFKA_SSL_* name") from None
+    return context
+
+
+def servers(settings: Settings) -> list[str]:
+    """Return the addresses of the broker.
+
+    Raises:
+        BrokerUnavailable: the settings name none.
+    """
+    if not settings.servers:
+        raise BrokerUnavailable(
+            "no broker is named: set KAFKA_BOOTSTRAP_SERVERS=host:port, or start one here with `nextact broker`"
+        )
+    return settings.servers
+
+
+def _security(settings: Settings) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"ssl_context": ssl_context(settings)}
+    if settings.security_protocol.startswith("SASL"):
+        arguments["sasl_mechanism"] = settings.sasl_mechanism
+        arguments["sasl_plain_username"] = settings.sasl_username
+        arguments["sasl_plain_password"] = settings.sasl_password.get_secret_value() if settings.sasl_password else None
+    return arguments
+
+
+@contextmanager
+def _reachable(settings: Settings) -> Iterator[None]:
+    """Turn every way in which a client cannot reach its broker into one line that names the reason."""
+    problems = [problem for problem in map(_connect_problem, servers(settings)) if problem]
+    if len(problems) == len(settings.servers):
+        raise BrokerUnavailable(
+            f"no broker answers: {'; '.join(problems)}. Start it, or correct KAFKA_BOOTSTRAP_SERVERS"
+        )
+    try:
+        yield
+    except KafkaError as error:
+        named = ",".join(settings.servers)
+        if "uthentication" in type(error).__name__ or "uthoriz" in type(error).__name__:
+            raise BrokerRefused(
+                f"{named} refuses us ({error}): check KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
+            ) from None
+        raise BrokerUnavailable(
+            f"{named} accepts connections and does not answer as a Kafka broker over {settings.security_protocol}:"
+            " correct KAFKA_BOOTSTRAP_SERVERS or KAFKA_SECURITY_PROTOCOL"
+        ) from None
+
+
+def _connect_problem(server: str) -> str | None:
+    host, _, port = server.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_TIMEOUT_S).close()
+    except socket.gaierror:
+        return f"the name {host} does not resolve"
+    except TimeoutError:
+        return f"{server} does not answer within {CONNECT_TIMEOUT_S:.0f} s"
+    except OSError as error:
+        return f"{server}: {(error.strerror or str(error)).lower()}"
+    return None

@@ -1,0 +1,154 @@
+"""A broker started here: it lives as long as its `with` block, and never longer than the process that started it."""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Self
+
+from streams.clients import check_broker
+from streams.errors import BrokerNotStarted, BrokerUnavailable
+from streams.settings import read_settings
+
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 15.0
+
+
+class LocalBroker:
+    """A broker on the loopback address. Its data stay between starts: `kill` and `start` recover.
+
+    Subclasses say with `command` what to run.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, data_dir: Path, port: int | None = None) -> None:
+        """Prepare a broker; `port` None takes a free one."""
+        self.data_dir = data_dir
+        self.port = port or free_ports(1)[0]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def command(self) -> list[str]:
+        """Return the command line of the broker, with its files in place."""
+        raise NotImplementedError
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Address of the broker, host:port."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        """What the broker printed."""
+        return self.data_dir / "broker.log"
+
+    def start(self) -> None:
+        """Start the broker and wait until it answers.
+
+        Raises:
+            BrokerNotStarted: it ended, or does not answer in time.
+        """
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        command = self.command()
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - the command is ours
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C in the terminal is for us; we stop the broker last
+                preexec_fn=_die_with_parent(),
+            )
+        try:
+            self._wait_until_it_answers()
+        except BaseException:
+            self.kill()
+            raise
+
+    def stop(self) -> None:
+        """Stop the broker in good order, by force after 15 s."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_TIMEOUT_S)
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill the broker as `kill -9` does; `start` recovers what it had acknowledged."""
+        if self._process is None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the broker's process a signal, such as SIGSTOP and SIGCONT."""
+        if self._process is None:
+            raise BrokerNotStarted(f"{self.name} is not running")
+        self._process.send_signal(number)
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+    def _wait_until_it_answers(self) -> None:
+        assert self._process is not None  # noqa: S101 - for mypy
+        deadline = time.monotonic() + START_TIMEOUT_S
+        settings = read_settings(bootstrap_servers=self.bootstrap_servers, security_protocol="PLAINTEXT")
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise BrokerNotStarted(f"{self.name} ended with code {self._process.returncode}: {self._last_words()}")
+            if _accepts(self.port):
+                try:
+                    check_broker(settings)
+                except BrokerUnavailable:
+                    continue
+                return
+            time.sleep(0.1)
+        raise BrokerNotStarted(f"{self.name} does not answer after {START_TIMEOUT_S:.0f} s, see {self.log}")
+
+    def _last_words(self) -> str:
+        lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+        return (
+            f"{lines[-1].strip()[:300]} (all of it in {self.log})" if lines else f"it printed nothing, see {self.log}"
+        )
+
+
+def free_ports(count: int) -> list[int]:
+    """Return so many different ports that nothing listens on."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    """Return what makes a child end when the thread that started it ends, however it ends (Linux)."""
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None)
+    return lambda: libc.prctl(1, signal.SIGTERM)  # 1: PR_SET_PDEATHSIG
