@@ -85,7 +85,7 @@ def apply(rows: Rows, events: Events, model: Predictor) -> Tally:
 
 def _in_order(rows: Rows, events: Events, model: Predictor) -> npt.NDArray[np.bool_]:
     """Tell which rows need no more than an append: all events newer than the ring, and one after another."""
-    simple = (rows["model"] == model.tag) | (rows["accepted"] == 0)
+    simple: npt.NDArray[np.bool_] = (rows["model"] == model.tag) | (rows["accepted"] == 0)
     before = np.empty_like(events.ts_ms)
     before[1:] = events.ts_ms[:-1]
     first = np.ones(len(events), bool)

@@ -14,6 +14,7 @@ from models.state import ACTIONS, HIDDEN, Floats
 from models.windows import BINS, FEATURES
 
 FORMAT = 1
+FILES = ("model.json", "items.json", "weights.safetensors")
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 
@@ -117,18 +118,17 @@ def load(directory: Path) -> Model:
         ModelDirectoryError: a file is missing or broken, or does not fit the others.
     """
     advice = "train one with `nextact train EVENTS --out DIR`"
+    absent = [name for name in FILES if not (directory / name).is_file()]
+    if absent:
+        raise ModelDirectoryError(f"{directory} is not a model directory ({absent[0]} is missing): {advice}")
     try:
         card = msgspec.json.decode((directory / "model.json").read_bytes(), type=Card)
         items = msgspec.json.decode((directory / "items.json").read_bytes(), type=list[str])
         weights = load_file(directory / "weights.safetensors")
-    except FileNotFoundError as error:
-        raise ModelDirectoryError(f"{directory} is not a model directory ({error.filename} is missing): {advice}")
-        from None
     except (OSError, msgspec.MsgspecError, SafetensorError) as error:
         raise ModelDirectoryError(f"{directory} is broken ({error}): copy it again, or {advice}") from None
     if card.format != FORMAT or card.hidden != HIDDEN or card.actions != ACTIONS or card.network != "gru":
-        raise ModelDirectoryError(f"{directory} is of a kind that this version cannot run (format {card.format}):
-        {advice}")
+        raise ModelDirectoryError(f"{directory} (format {card.format}) is not for this version of nextact: {advice}")
     _check(directory, len(items), weights)
     if card.version != _version(card, items, weights):
         raise ModelDirectoryError(f"{directory} holds files of different models: copy it again, or {advice}")

@@ -29,7 +29,8 @@ def log_survival(hazards: Floats, t_ms: Ints) -> Floats:
     bin_ = np.searchsorted(GAP_EDGES_MS, times, side="right")
     share = (times - STARTS_MS[bin_]) / WIDTHS_MS[bin_]
     row = np.arange(len(hazards))[:, None]
-    return (before[row, bin_] + share * kept[row, bin_]).reshape(t_ms.shape)
+    values: Floats = before[row, bin_] + share * kept[row, bin_]
+    return values.reshape(t_ms.shape)
 
 
 def silence(hazards: Floats, silent_ms: Ints, horizon_ms: int) -> Floats:
