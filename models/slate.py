@@ -1,0 +1,79 @@
+"""The slate: the N items with the highest score as the next one, exactly, without what was bought lately."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from models.predictor import EMBEDDING_UNIT, Predictor, States
+from models.state import ACTIONS, RING, Floats, Ints, Rows
+
+_BLOCK = 4_000_000  # scores held at a time
+
+
+@dataclass(frozen=True)
+class Slates:
+    """Slates of users, best item first.
+
+    Args:
+        item: number of the item in `Predictor.items`, -1 where there are fewer items than places [users, places].
+        score: the model's score: a logit, comparable within one slate [users, places].
+        seen: whether the item is in the user's ring [users, places].
+        known: whether the model knows any item of the user's ring; if not the slate is of popular items [users].
+    """
+
+    item: Ints
+    score: Floats
+    seen: npt.NDArray[np.bool_]
+    known: npt.NDArray[np.bool_]
+
+
+def top_items(rows: Rows, model: Predictor, places: int) -> Slates:
+    """Return the slate of each user.
+
+    Candidates are chosen by float32 scores with room to spare, and ranked by exact ones, ties by item number, so that
+    the slate does not depend on which users stand in a batch.
+
+    Args:
+        rows: `ROW` [users].
+        model: scores the items.
+        places: length of a slate.
+    """
+    items = len(model.items)
+    ring = np.where(np.arange(RING) < rows["accepted"][:, None], model.item_rows(rows["ring_item"]), 0)  # [users, RING]
+    bought = np.where(rows["ring_action"] == ACTIONS.index("purchase"), ring, 0)
+    query = item_query(rows["now"], model)
+    wanted = min(places + RING, items)
+    candidates = np.concatenate(
+        [_candidates(block, model, wanted) for block in np.array_split(query, _blocks(len(query), items))]
+        or [np.zeros((0, wanted), np.intp)]
+    )
+    score = np.einsum("uh,uch->uc", query, model.embedding[candidates].astype(np.float64))
+    score += model.item_bias[candidates]
+    score[(candidates[:, :, None] == bought[:, None, :]).any(axis=2)] = -np.inf
+    best = np.lexsort((candidates, -score), axis=1)[:, :places]
+    item, score = np.take_along_axis(candidates, best, axis=1), np.take_along_axis(score, best, axis=1)
+    return Slates(
+        item=np.where(np.isfinite(score), item - 1, -1),
+        score=score,
+        seen=(item[:, :, None] == ring[:, None, :]).any(axis=2),
+        known=np.asarray((ring > 0).any(axis=1)),
+    )
+
+
+def item_query(states: States, model: Predictor) -> npt.NDArray[np.float64]:
+    """Return what the items' vectors are multiplied with [users, HIDDEN], on the grid that keeps scores exact."""
+    product = states.astype(np.float64) @ model.query
+    return np.clip(np.rint(product / (EMBEDDING_UNIT * 2**14)) * EMBEDDING_UNIT, -512, 512)
+
+
+def _blocks(users: int, items: int) -> int:
+    return max(1, -(-users * items // _BLOCK))
+
+
+def _candidates(query: npt.NDArray[np.float64], model: Predictor, wanted: int) -> Ints:
+    scores = query.astype(np.float32) @ model.embedding[1:].T  # [users, items]
+    scores += model.item_bias[1:]
+    if wanted == scores.shape[1]:
+        return np.broadcast_to(np.arange(1, wanted + 1), scores.shape)
+    return np.argpartition(scores, -wanted, axis=1)[:, -wanted:] + 1
