@@ -88,7 +88,7 @@ class KafkaHome(LocalBroker):
             "transaction.state.log.num.partitions": "4",
             "share.coordinator.state.topic.replication.factor": "1",
             "share.coordinator.state.topic.min.isr": "1",
-            "broker.session.timeout.ms": "3000",  # a killed node waits for its old session to end before it answers again
+            "broker.session.timeout.ms": "3000",  # after a kill it waits for its old session
             "broker.heartbeat.interval.ms": "500",
             "group.initial.rebalance.delay.ms": "0",
             "group.min.session.timeout.ms": "1000",
