@@ -3,6 +3,8 @@
 Writes `band` and `rescore_ms` of a row; reads `newest_ms`.
 """
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,7 +12,7 @@ from models.model_directory import TARGETS, Churn
 from models.state import NEVER, Floats, Ints, Rows
 from models.survival import STARTS_MS, silence
 
-BANDS = ("low", "medium", "high")
+BANDS: tuple[Literal["low"], Literal["medium"], Literal["high"]] = ("low", "medium", "high")
 """Names of the bands 1, 2, 3; 0 in a row is none."""
 
 FIRST_RESCORE_MS = 600_000

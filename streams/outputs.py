@@ -1,0 +1,232 @@
+"""The outputs of users as records: from rows and heads to JSON."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+
+from models.churn import BANDS
+from models.model_directory import OUTCOMES, TARGETS
+from models.predictor import Predictor
+from models.slate import top_items
+from models.state import ACTIONS, RESOLUTIONS, Floats, Ints, Rows
+from models.survival import silence
+from models.windows import counts
+from schemas.cloudevents import output_headers
+from schemas.outputs import (
+    Band,
+    ChurnRisk,
+    NextAction,
+    Position,
+    Recommendation,
+    SlateItem,
+    encode_output,
+    horizon_label,
+    output_id,
+)
+from schemas.topics import CHURN_RISK, INPUTS, NEXT_ACTIONS, RECOMMENDATIONS
+
+_WINDOW_LABELS = tuple(horizon_label(width * size) for _, width, size in RESOLUTIONS)
+_DECIMALS = 6
+
+
+class Output(NamedTuple):
+    """A record to be published."""
+
+    topic: str  # name without prefix
+    partition: int
+    key: bytes | None
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+
+class Options(Protocol):
+    """What of `pipeline.Options` matters here."""
+
+    @property
+    def valid_for_ms(self) -> int: ...  # noqa: D102
+    @property
+    def slate_size(self) -> int: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class _About:
+    """What all outputs of a user say of themselves."""
+
+    user_id: str
+    partition: int
+    applied: list[int]
+    as_of_ms: int
+    valid_until_ms: int
+    model_version: str
+
+    def id(self, topic: str, trigger: str = "event") -> str:
+        return output_id(topic, self.user_id, self.partition, self.applied, self.model_version, self.as_of_ms, trigger)
+
+    def position(self) -> Position:
+        return Position(self.partition, dict(zip(INPUTS, self.applied, strict=True)))
+
+
+def outputs(
+    rows: Rows,
+    user_ids: Sequence[str],
+    partitions: Sequence[int],
+    actions: Floats,
+    hazards: Floats,
+    model: Predictor,
+    options: Options,
+) -> list[Output]:
+    """Return the three outputs of each user as of its newest event.
+
+    Args:
+        rows: `ROW` [users].
+        user_ids: [users].
+        partitions: of the users [users].
+        actions: probabilities of OUTCOMES [users, outcomes].
+        hazards: of the time to each of TARGETS [users, TARGETS, TIME_BINS].
+        model: makes the slates, names the horizons.
+        options: how long an output is valid, how long a slate is.
+    """
+    made = []
+    about = _abouts(rows, user_ids, partitions, rows["newest_ms"], model, options)
+    labels = [horizon_label(h) for h in model.card.purchase_horizons_ms]
+    now = np.zeros(len(rows), np.int64)
+    purchase = [1 - silence(hazards[:, TARGETS.index("purchase")], now, h) for h in model.card.purchase_horizons_ms]
+    columns = (
+        _rounded(actions),
+        _rounded(np.stack(purchase, axis=1)),
+        counts(rows).tolist(),
+        rows["total"].tolist(),
+    )
+    for who, probability, within, windows, totals in zip(about, *columns, strict=True):
+        message = NextAction(
+            id=who.id(NEXT_ACTIONS),
+            user_id=who.user_id,
+            as_of_ms=who.as_of_ms,
+            valid_until_ms=who.valid_until_ms,
+            model_version=who.model_version,
+            based_on=who.position(),
+            actions=dict(zip(OUTCOMES, probability, strict=True)),
+            purchase_within=dict(zip(labels, within, strict=True)),
+            windows={
+                label: dict(zip(ACTIONS, window, strict=True))
+                for label, window in zip(_WINDOW_LABELS, windows, strict=True)
+            },
+            totals=dict(zip(ACTIONS, totals, strict=True)),
+        )
+        made.append(_record(NEXT_ACTIONS, who, message))
+    made += _recommendations(rows, about, model, options)
+    made += churn_outputs(rows, user_ids, partitions, hazards, rows["newest_ms"], model, options)
+    return made
+
+
+def _recommendations(rows: Rows, about: list[_About], model: Predictor, options: Options) -> list[Output]:
+    made = []
+    slates = top_items(rows, model, options.slate_size)
+    scores_of = slates.score.round(_DECIMALS).tolist()
+    columns = slates.item.tolist(), scores_of, slates.seen.tolist(), slates.known.tolist()
+    for who, items, scores, seen, known in zip(about, *columns, strict=True):
+        slate = [
+            SlateItem(
+                item_id=model.items[item],
+                rank=rank,
+                score=score,
+                propensity=1.0,
+                reason="seen_before" if again else "predicted" if known else "popular",
+            )
+            for rank, (item, score, again) in enumerate(zip(items, scores, seen, strict=True), 1)
+            if item >= 0
+        ]
+        message = Recommendation(
+            id=who.id(RECOMMENDATIONS),
+            user_id=who.user_id,
+            as_of_ms=who.as_of_ms,
+            valid_until_ms=who.valid_until_ms,
+            model_version=who.model_version,
+            based_on=who.position(),
+            slate=slate,
+            degradation="none" if known else "popular",
+        )
+        made.append(_record(RECOMMENDATIONS, who, message))
+    return made
+
+
+def churn_outputs(
+    rows: Rows,
+    user_ids: Sequence[str],
+    partitions: Sequence[int],
+    hazards: Floats,
+    as_of_ms: Ints,
+    model: Predictor,
+    options: Options,
+    previous: Ints | None = None,
+) -> list[Output]:
+    """Return the churn risk of each user at a moment; with the bands before it, because nothing came.
+
+    Args:
+        rows: `ROW` [users]; `band` is the band at that moment.
+        user_ids: [users].
+        partitions: of the users [users].
+        hazards: [users, TARGETS, TIME_BINS].
+        as_of_ms: the moment [users].
+        model: names the horizons.
+        options: how long an output is valid.
+        previous: bands published before [users]; without it an event led here.
+    """
+    trigger: Literal["event", "silence"] = "event" if previous is None else "silence"
+    horizons = model.card.churn.horizons_ms
+    labels = [horizon_label(h) for h in horizons]
+    silent_ms = np.maximum(as_of_ms - rows["newest_ms"], 0)
+    risks = np.stack([silence(hazards[:, TARGETS.index("any")], silent_ms, h) for h in horizons], axis=1)
+    before = np.zeros(len(rows), np.int64) if previous is None else previous
+    columns = _rounded(risks), rows["band"].tolist(), silent_ms.tolist(), before.tolist()
+    made = []
+    for who, risk, band, silent, old in zip(
+        _abouts(rows, user_ids, partitions, as_of_ms, model, options), *columns, strict=True
+    ):
+        message = ChurnRisk(
+            id=who.id(CHURN_RISK, trigger),
+            user_id=who.user_id,
+            as_of_ms=who.as_of_ms,
+            valid_until_ms=who.valid_until_ms,
+            model_version=who.model_version,
+            based_on=who.position(),
+            silent_for=dict(zip(labels, risk, strict=True)),
+            band=_band(band),
+            trigger=trigger,
+            silent_ms=silent,
+            previous_band=_band(old) if old else None,
+        )
+        made.append(_record(CHURN_RISK, who, message))
+    return made
+
+
+def _band(number: int) -> Band:
+    return BANDS[number - 1]
+
+
+def _rounded(values: Floats) -> list[list[float]]:
+    rounded: list[list[float]] = values.round(_DECIMALS).tolist()
+    return rounded
+
+
+def _abouts(
+    rows: Rows,
+    user_ids: Sequence[str],
+    partitions: Sequence[int],
+    as_of_ms: Ints,
+    model: Predictor,
+    options: Options,
+) -> list[_About]:
+    return [
+        _About(user_id, partition, applied, at, at + options.valid_for_ms, model.card.version)
+        for user_id, partition, applied, at in zip(
+            user_ids, partitions, rows["applied"].tolist(), as_of_ms.tolist(), strict=True
+        )
+    ]
+
+
+def _record(topic: str, who: _About, message: NextAction | Recommendation | ChurnRisk) -> Output:
+    headers = output_headers(topic, message.id, who.as_of_ms)
+    return Output(topic, who.partition, who.user_id.encode(), encode_output(message), headers)

@@ -1,0 +1,252 @@
+"""From a chunk of records to new rows, outputs and dead letters: pure, the same under Kafka, over a file and in tests.
+
+An event's fate: `decode` makes it an `Event` or a dead letter, `history.apply` brings its user's row up to date,
+`answer` makes three outputs for each user of the chunk: the next action, a slate, the churn risk. Under load a user
+gets one fresh set a chunk, not one an event. A user whose events were all delivered again is answered again, under
+the same ids: the crash that made them come again may have been before the outputs were.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+from zlib import crc32
+
+import numpy as np
+
+from models.churn import score_event, score_silence
+from models.features import context_code
+from models.history import Events, Tally, apply
+from models.predictor import Predictor
+from models.state import NEVER, Ints, Rows
+from models.windows import bins
+from schemas.cloudevents import Headers
+from schemas.dead_letters import dead_letter, encode_dead_letter
+from schemas.events import DEFAULT_LIMITS, Event, Limits, Reason, Rejected, decode_events
+from schemas.topics import DEAD_LETTERS, INPUTS
+from streams.outputs import Output, churn_outputs, outputs
+
+
+class Record(Protocol):
+    """What a record of an input topic has, as aiokafka hands it out."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    timestamp: int
+    offset: int
+
+
+class Origin(NamedTuple):
+    """A partition of an input topic: its name without prefix, and its number."""
+
+    topic: str
+    partition: int
+
+
+Chunk = Mapping[Origin, Sequence[Record]]
+"""Records to be handled together: of each partition in order of offsets."""
+
+
+class UserTable(Protocol):
+    """Where the rows of users are kept."""
+
+    def read(self, partition: int, keys: Sequence[bytes]) -> Rows:
+        """Return copies of the rows of these users, empty ones for those not known."""
+        ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the pipeline is told from outside."""
+
+    prefix: str = ""
+    limits: Limits = DEFAULT_LIMITS
+    valid_for_ms: int = 3_600_000
+    slate_size: int = 10
+    reject_unknown_items: bool = False
+
+
+@dataclass
+class Change:
+    """New rows of users of one partition."""
+
+    keys: list[bytes]
+    rows: Rows
+
+
+@dataclass
+class Result:
+    """What a chunk leads to."""
+
+    changes: dict[int, Change] = field(default_factory=dict)  # by partition
+    outputs: list[Output] = field(default_factory=list)
+    rejected: dict[tuple[str, str], int] = field(default_factory=dict)  # number by topic and reason
+    tally: Tally = field(default_factory=Tally)
+    seconds: dict[str, float] = field(default_factory=dict)  # by stage
+
+
+def process(chunk: Chunk, users: UserTable, model: Predictor, now_ms: int, options: Options) -> Result:
+    """Update every user of the chunk and predict once for each: pure, no IO.
+
+    Rejected records become dead letters; records already applied (by offset) change nothing but are answered again.
+    """
+    result, watch = Result(), _Watch()
+    arrived = _decode(chunk, model, now_ms, options, result)
+    watch.lap("decode")
+    if arrived.keys:
+        rows = _gather(arrived, users)
+        result.tally = apply(rows, arrived.events, model)
+        watch.lap("update")
+        actions, hazards = model.heads(rows["now"], bins(rows))
+        score_event(rows, hazards, model.card.churn)
+        watch.lap("predict")
+        user_ids = [key.decode() for _, key in arrived.keys]
+        partitions = [partition for partition, _ in arrived.keys]
+        result.outputs += outputs(rows, user_ids, partitions, actions, hazards, model, options)
+        result.changes = _changes(arrived, rows)
+        watch.lap("answer")
+    result.seconds = watch.seconds
+    return result
+
+
+def rescore(
+    partition: int, keys: Sequence[bytes], rows: Rows, model: Predictor, now_ms: int, options: Options
+) -> tuple[Rows, list[Output], Ints]:
+    """Score the churn risk of users as of their `rescore_ms`, with no event.
+
+    Args:
+        partition: of these users.
+        keys: of these users, as UTF-8.
+        rows: of these users; those whose `rescore_ms` lies ahead are left alone.
+        model: as in `process`; rows of another model wait for their next event.
+        now_ms: the present.
+        options: as in `process`.
+
+    Returns:
+        the rows, the outputs for those whose band has changed, and the places of these rows.
+    """
+    rows = rows.copy()
+    due = np.flatnonzero((rows["rescore_ms"] <= now_ms) & (rows["model"] == model.tag))
+    mine = rows[due]
+    _, hazards = model.heads(mine["now"], bins(mine))
+    as_of_ms, before = mine["rescore_ms"].copy(), mine["band"].copy()
+    changed = np.flatnonzero(score_silence(mine, hazards, model.card.churn))
+    rows[due] = mine
+    rows["rescore_ms"][rows["model"] != model.tag] = NEVER
+    made = churn_outputs(
+        mine[changed],
+        [keys[due[k]].decode() for k in changed],
+        [partition] * len(changed),
+        hazards[changed],
+        as_of_ms[changed],
+        model,
+        options,
+        previous=before[changed],
+    )
+    return rows, made, due[changed]
+
+
+@dataclass
+class _Arrived:
+    keys: list[tuple[int, bytes]]  # partition and key of each user
+    events: Events
+
+
+class _Watch:
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[stage], self._last = now - self._last, now
+
+
+def _decode(chunk: Chunk, model: Predictor, now_ms: int, options: Options, result: Result) -> _Arrived:
+    users: dict[tuple[int, bytes], int] = {}
+    row: list[int] = []
+    events: list[Event] = []
+    action: list[int] = []
+    offset: list[int] = []
+    progress: list[Ints] = []
+    for origin, records in chunk.items():
+        decoded = decode_events(
+            [r.value for r in records],
+            [r.key for r in records],
+            [r.headers for r in records],
+            origin.topic,
+            now_ms,
+            options.limits,
+        )
+        if options.reject_unknown_items:
+            decoded = _known_only(decoded, model)
+        accepted = []
+        for record, event in zip(records, decoded, strict=True):
+            if isinstance(event, Rejected):
+                _reject(record, event, origin, now_ms, options, result)
+            else:
+                accepted.append(event)
+                offset.append(record.offset)
+                row.append(users.setdefault((origin.partition, record.key or b""), len(users)))
+        events += accepted
+        action += [INPUTS.index(origin.topic)] * len(accepted)
+        progress.append(np.maximum.accumulate(np.array([e.ts_ms for e in accepted], np.int64)))
+    reached = np.concatenate(progress or [np.zeros(0, np.int64)])
+    columns = Events(
+        row=np.array(row, np.int64),
+        action=np.array(action, np.int64),
+        offset=np.array(offset, np.int64),
+        ts_ms=np.array([e.ts_ms for e in events], np.int64),
+        item=np.array([crc32(e.item_id.encode()) for e in events], np.int64),
+        id=np.array([crc32(e.event_id.encode()) for e in events], np.int64),
+        context=np.array([context_code(e.device, e.price) for e in events], np.int64),
+    )
+    # topics merged by event time, each in its own order: a late event stays behind what its topic delivered before it
+    return _Arrived(list(users), columns.at(np.argsort(reached, kind="stable")))
+
+
+def _known_only(decoded: list[Event | Rejected], model: Predictor) -> list[Event | Rejected]:
+    hashes = [0 if isinstance(e, Rejected) else crc32(e.item_id.encode()) for e in decoded]
+    known = model.knows(np.array(hashes, np.int64))
+    return [
+        e if k or isinstance(e, Rejected) else Rejected(Reason.UNKNOWN_ITEM, "the model does not know the item")
+        for e, k in zip(decoded, known.tolist(), strict=True)
+    ]
+
+
+def _reject(record: Record, rejected: Rejected, origin: Origin, now_ms: int, options: Options, result: Result) -> None:
+    letter = dead_letter(
+        rejected,
+        topic=options.prefix + origin.topic,
+        partition=origin.partition,
+        offset=record.offset,
+        timestamp_ms=record.timestamp,
+        key=record.key,
+        value=record.value,
+        headers=record.headers,
+        rejected_at_ms=now_ms,
+    )
+    result.outputs.append(Output(DEAD_LETTERS, origin.partition, letter.key, encode_dead_letter(letter), []))
+    count = (origin.topic, rejected.reason.value)
+    result.rejected[count] = result.rejected.get(count, 0) + 1
+
+
+def _gather(arrived: _Arrived, users: UserTable) -> Rows:
+    by_partition: dict[int, list[int]] = {}
+    for place, (partition, _) in enumerate(arrived.keys):
+        by_partition.setdefault(partition, []).append(place)
+    parts = [users.read(p, [arrived.keys[k][1] for k in places]) for p, places in by_partition.items()]
+    order = np.concatenate([np.array(places) for places in by_partition.values()])
+    rows = np.empty(len(arrived.keys), parts[0].dtype)
+    rows[order] = np.concatenate(parts)
+    return rows
+
+
+def _changes(arrived: _Arrived, rows: Rows) -> dict[int, Change]:
+    partition = np.array([p for p, _ in arrived.keys])
+    changes = {}
+    for p in np.unique(partition).tolist():
+        mine = np.flatnonzero(partition == p)
+        changes[p] = Change([arrived.keys[k][1] for k in mine.tolist()], rows[mine])
+    return changes
