@@ -19,4 +19,4 @@ class ModelAnnouncement(msgspec.Struct, frozen=True, gc=False):
     announced_at_ms: Annotated[
         TimeMs, Meta(description="When it was announced, ms since 1970-01-01T00:00Z.", examples=[1_700_000_000_000])
     ]
-    note: Annotated[str, Meta(description="Why, for people.")] | None = None
+    note: Annotated[str | None, Meta(description="Why, for people.", examples=["better recall@20"])] = None

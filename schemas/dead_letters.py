@@ -1,8 +1,9 @@
 """A record that was refused, as it came: one record of `dead-letters`.
 
-The original bytes stand in it as base64, which grows them by a third. A letter that would be larger than `max_bytes` keeps what
-fits: the first bytes of key and value, no headers; `truncated` says so, `value_size` and `value_sha256` describe the whole.
-The whole then still stands in the input topic, at the letter's position, for as long as that topic keeps it.
+The original bytes stand in it as base64, which grows them by a third. Where that would be larger than `max_bytes`, the
+letter keeps what fits: the first bytes of key and value, no headers. Then `truncated` is set, and `value_size` and
+`value_sha256` describe the whole, which still stands in the input topic, at the letter's position, for as long as that
+topic keeps it.
 """
 
 from hashlib import sha256
@@ -50,8 +51,8 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         bool,
         Meta(description="Only the first bytes of key and value are here, and no headers: the record was too large."),
     ] = False
-    value_size: Annotated[Count, Meta(description="Size of the whole value in bytes; only if truncated.")] | None = None
-    value_sha256: Annotated[str, Meta(description="SHA-256 of the whole value, hex; only if truncated.")] | None = None
+    value_size: Annotated[Count | None, Meta(description="Size of the whole value in bytes; only if truncated.")] = None
+    value_sha256: Annotated[str | None, Meta(description="SHA-256 of the whole value, hex; only if truncated.")] = None
 
 
 _encoder = msgspec.json.Encoder()
@@ -73,7 +74,8 @@ def dead_letter(
 ) -> DeadLetter:
     """Return the letter for a record that was refused.
 
-    Its record is keyed by the letter's own `key`; key and JSON together have at most `max_bytes` bytes (at least 16,384).
+    Its record is keyed by the letter's own `key`; key and JSON together have at most `max_bytes` bytes. Give at least
+    16,384: a small `max_bytes` would leave no room for the letter itself.
 
     >>> dead_letter(Rejected(Reason.EMPTY, "no value"), topic="views", partition=3, offset=7, timestamp_ms=0, key=b"u",
     ...             value=None, headers=[], rejected_at_ms=5).id

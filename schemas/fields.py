@@ -17,6 +17,9 @@ Text: TypeAlias = Annotated[str, Meta(max_length=MAX_LENGTH)]
 TimeMs: TypeAlias = Annotated[int, Meta(ge=0)]
 """A moment in milliseconds since 1970-01-01T00:00Z."""
 
+Price: TypeAlias = Annotated[float, Meta(ge=0)]
+"""A price; finite, as JSON has no other numbers."""
+
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
 
 Probability: TypeAlias = Annotated[float, Meta(ge=0, le=1)]

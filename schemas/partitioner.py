@@ -1,7 +1,7 @@
 """Which partition a key goes to: murmur2, as Kafka's Java client does it.
 
-A producer that hashes in another way sends a user's events to a partition where the user's other events do not go. In clients
-built on librdkafka set `partitioner=murmur2_random`; their default is another hash.
+A producer that hashes in another way splits a user over partitions. In clients built on librdkafka set
+`partitioner=murmur2_random`; their default is another hash.
 
 Source: Austin Appleby's MurmurHash2, as `org.apache.kafka.common.utils.Utils.murmur2` has it (seed 0x9747b28c).
 """
