@@ -85,7 +85,13 @@ def test_value_too_large_is_cut_and_described() -> None:
 
 
 @pytest.mark.parametrize(
-    "what", [{"key": b"k" * 10**6}, {"headers": [("h" * 10**6, b"x")]}, {"headers": [("h", None)] * 10**5}]
+    "what",
+    [
+        {"key": b"k" * 10**6},
+        {"headers": [("h" * 10**6, b"x")]},
+        {"headers": [("\0" * 200_000, b"x")]},  # six bytes each in JSON
+        {"headers": [("", None)] * 95_000},  # brackets and commas alone
+    ],
 )
 def test_key_or_headers_too_large_are_cut_too(what: dict[str, Any]) -> None:
     message = letter(**what)
