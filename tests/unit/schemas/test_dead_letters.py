@@ -111,3 +111,8 @@ def test_no_letter_is_larger_than_the_limit(
 ) -> None:
     message = letter(b"\xff" * value_size, None if key_size is None else b"k" * key_size, headers, SMALLEST, detail)
     assert published_bytes(message) <= SMALLEST
+
+
+def test_cut_letter_of_a_record_without_value_has_none() -> None:
+    message = letter(value=None, key=b"k" * 10**6)
+    assert (message.truncated, message.value, message.value_size) == (True, None, 0)
