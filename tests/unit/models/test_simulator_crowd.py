@@ -5,7 +5,7 @@ from itertools import islice
 import polars as pl
 import pytest
 
-from models.model_directory import DAY_MS
+from models.model_directory import DAY_MS, HOUR_MS
 from models.simulator import LEAVE_AFTER_MS, MAX_GAP_MS, Shop, event, log, simulate, states
 
 SHOP = Shop(seed=3, users=80, items=120, sessions_per_life=5)
@@ -95,7 +95,7 @@ def test_live_shoppers_go_on_where_the_log_ends() -> None:
 def test_log_of_so_many_events_has_the_last_ones_before_its_end() -> None:
     past = log(SHOP, NOW_MS, events=3_000)
     assert len(past) == 3_000
-    assert NOW_MS - DAY_MS < past["ts_ms"][-1] < NOW_MS
+    assert NOW_MS - HOUR_MS < past["ts_ms"][-1] < NOW_MS
     with pytest.raises(ValueError, match="days or events"):
         log(SHOP, NOW_MS)
     with pytest.raises(ValueError, match="days or events"):

@@ -44,6 +44,7 @@ def examples() -> dict[str, State]:
     return {
         "view": base,
         "view, wishing": base._replace(wish=other),
+        "view, wishing, in haste": base._replace(wish=other, shopper=shopper._replace(haste=2.5)),
         "click": base._replace(action=CLICK, wish=item),
         "purchase": base._replace(action=PURCHASE, bought=True, steps=30),
     }
@@ -96,6 +97,17 @@ def test_draws_from_one_state_agree_with_its_next_item_probabilities(name: str) 
     chi_square = float(((counts[chance > 0] - expected) ** 2 / expected).sum())
     free = (chance > 0).sum() - 1
     assert deviations(chi_square, free, 2 * free) < 5
+
+
+@pytest.mark.parametrize("name", examples())
+def test_gaps_inside_a_session_end_before_their_bound(name: str) -> None:
+    state = examples()[name]
+    leave = next_action_probabilities(SHOP, state)[LEAVE]
+    assert survival(SHOP, state, np.array(MAX_GAP_MS - 1)) == pytest.approx(leave, abs=1e-7)
+    assert survival(SHOP, state, np.array(LEAVE_AFTER_MS)) == pytest.approx(leave, abs=1e-12)
+    longest = advance(SHOP, state, lambda: 0.0)  # 0 draws a view, and the longest gap
+    assert longest is not None
+    assert MAX_GAP_MS - 1 <= longest.ts_ms - state.ts_ms <= MAX_GAP_MS + 1
 
 
 def test_silence_is_survival_from_now_on_among_those_still_silent() -> None:
