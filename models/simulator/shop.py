@@ -101,7 +101,7 @@ def _tables(shop: Shop) -> Tables:
     category = rng.permutation(np.arange(shop.items) % groups)
     appeal = rng.normal(0, 0.5, shop.items)
     level = rng.normal(3.4, 0.8, groups)  # log price
-    price = np.round(np.exp(level[category] + rng.normal(0, 0.5, shop.items)), 2) + 0.01
+    price = np.round(0.01 + np.exp(level[category] + rng.normal(0, 0.5, shop.items)), 2)
     share = _shares(1 / np.sqrt(1 + np.arange(groups)))
     popularity = np.zeros((groups, shop.items))
     members = [rng.permutation(np.flatnonzero(category == group)) for group in range(groups)]
