@@ -41,6 +41,8 @@ def producer(settings: Settings, **options: Any) -> KafkaProducer:  # noqa: ANN4
         "compression_type": "lz4",
         "batch_size": BATCH_BYTES,
         "linger_ms": 5,
+        "request_timeout_ms": 15_000,
+        "delivery_timeout_ms": 60_000,
         "allow_auto_create_topics": False,
         "metrics_enabled": False,
     }

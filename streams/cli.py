@@ -1,0 +1,92 @@
+"""The command `nextact`. Each command stands in a module of its own and imports what it needs when it runs."""
+
+import signal
+import sys
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from streams.commands import topics
+from streams.errors import NextactError
+
+USAGE_ERROR = 2
+INTERRUPTED = 130
+TERMINATED = 143
+
+
+class OneLineErrors(TyperGroup):
+    """Ends with one line and code 2 for what a user can do something about; a bug keeps its traceback."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - click's
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+        except Exception as error:
+            message = _explained(error)
+            if message is None:
+                raise
+            typer.echo(f"error: {message}", err=True)
+            raise typer.Exit(USAGE_ERROR) from None
+
+
+app = typer.Typer(
+    cls=OneLineErrors,
+    help="What a shopper does next, live, on the Kafka you already have.",
+    epilog="Start with:  nextact demo --events 20000",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _explained(error: Exception) -> str | None:
+    """Return the line for an error that is none of ours to fix, None for a bug."""
+    if isinstance(error, NextactError):
+        return str(error)
+    # an error of a module that was never imported cannot have come from it
+    for module, name, prefix in (
+        ("models.model_directory", "ModelDirectoryError", ""),
+        ("models.events_file", "EventsFileError", ""),
+        ("kafka.errors", "KafkaError", "the broker does not do what was asked: "),
+    ):
+        kind = getattr(sys.modules.get(module), name, None)
+        if kind is not None and isinstance(error, kind):
+            return f"{prefix}{error}" if str(error) else f"{prefix}{type(error).__name__}"
+    return None
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            typer.echo(f"nextact {version('nextact')}")
+        except PackageNotFoundError:
+            typer.echo("nextact, not installed")
+        raise typer.Exit
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - signal's
+    raise SystemExit(TERMINATED)
+
+
+@app.callback()
+def main(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Run before each command: a SIGTERM ends it as an exception does, so that all it started is stopped."""
+    signal.signal(signal.SIGTERM, _terminate)
+
+
+for _name in ("demo", "topics", "worker", "simulate", "replay", "tail", "train", "backtest", "convert", "broker"):
+    if _name == "topics":
+        app.add_typer(topics.app, name="topics")
+    elif find_spec(f"streams.commands.{_name}") is not None:
+        app.command()(getattr(import_module(f"streams.commands.{_name}"), _name))

@@ -1,0 +1,142 @@
+"""Create the topics, and check that those on the broker are as the pipeline needs them."""
+
+from typing import Literal, NamedTuple
+
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import KafkaError, for_code
+
+from schemas.topics import INPUTS, ITEMS, MODELS, Topic, topics
+from streams.clients import admin
+from streams.errors import BrokerRefused, PartitionsDiffer, TopicsMissing
+from streams.settings import Settings
+
+FOR_EVER = "-1"
+CREATE = "nextact topics create"
+CREATE_FOR_REPLAY = "nextact topics create --for-replay"
+_EXISTS = 36
+
+
+class TopicStatus(NamedTuple):
+    """What `create_topics` did with a topic."""
+
+    name: str
+    partitions: int
+    status: Literal["created", "kept"]
+
+
+def create_topics(settings: Settings, *, for_replay: bool = False) -> list[TopicStatus]:
+    """Create what is missing, keep what is there.
+
+    A replayed log keeps its own times, and a broker deletes records by their time: `for_replay` keeps records however
+    old they are, in topics that exist already too.
+
+    Raises:
+        BrokerUnavailable: nothing that speaks Kafka answers.
+        BrokerRefused: a topic may not or cannot be created.
+        PartitionsDiffer: a topic exists with another number of partitions.
+    """
+    wanted = _wanted(settings)
+    with admin(settings) as client:
+        there = set(client.list_topics())
+        missing = [topic for topic in wanted if topic.name not in there]
+        if missing:
+            _create(client, settings, missing, for_replay=for_replay)
+        kept = [topic for topic in wanted if topic.name in there]
+        _check_partitions(settings, kept, _partitions(client, kept))
+        if for_replay and kept:
+            _keep_for_ever(client, [topic.name for topic in kept if "retention.ms" in topic.config])
+    return [TopicStatus(t.name, t.partitions, "kept" if t.name in there else "created") for t in wanted]
+
+
+def check_topics(settings: Settings, logical: tuple[str, ...] | None = None) -> None:
+    """Make sure that topics are there, with the number of partitions that the settings say.
+
+    Args:
+        settings: broker, prefix and number of partitions.
+        logical: names without prefix; None: all.
+
+    Raises:
+        BrokerUnavailable: nothing that speaks Kafka answers.
+        TopicsMissing: some are not there.
+        PartitionsDiffer: one has another number of partitions.
+    """
+    wanted = [topic for topic in _wanted(settings) if logical is None or topic.logical in logical]
+    with admin(settings) as client:
+        there = set(client.list_topics())
+        missing = [topic.name for topic in wanted if topic.name not in there]
+        if missing:
+            raise TopicsMissing(f"missing topics: {', '.join(missing)}. Create them with `{CREATE}`")
+        _check_partitions(settings, wanted, _partitions(client, wanted))
+
+
+def retention_ms(settings: Settings, logical: tuple[str, ...] = INPUTS) -> dict[str, int]:
+    """Return for how long each topic keeps its records, by name; -1: for ever. Empty if the broker does not say."""
+    names = [topic.name for topic in _wanted(settings) if topic.logical in logical]
+    with admin(settings) as client:
+        try:
+            resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+            found = client.describe_configs(resources, config_filter="all").get("topic", {})
+        except (KafkaError, KeyError):
+            return {}
+    kept = {}
+    for name, config in found.items():
+        deletes = "delete" in config.get("cleanup.policy", {}).get("value", "delete")
+        if "retention.ms" in config:
+            kept[name] = int(config["retention.ms"]["value"]) if deletes else -1
+    return kept
+
+
+def _wanted(settings: Settings) -> list[Topic]:
+    return list(topics(settings.topic_prefix, settings.partitions).values())
+
+
+def _create(client: KafkaAdminClient, settings: Settings, missing: list[Topic], *, for_replay: bool) -> None:
+    request = {
+        topic.name: {
+            "num_partitions": topic.partitions,
+            "replication_factor": settings.replication_factor or -1,
+            "configs": _config(topic, for_replay=for_replay),
+        }
+        for topic in missing
+    }
+    answer = client.create_topics(request, raise_errors=False)
+    for topic in answer["topics"]:
+        if topic["error_code"] not in (0, _EXISTS):  # another process may have been faster
+            reason = topic.get("error_message") or for_code(topic["error_code"]).__name__
+            advice = "check this user's rights, NEXTACT_PARTITIONS and NEXTACT_REPLICATION_FACTOR"
+            raise BrokerRefused(f"the broker does not create topic {topic['name']} ({reason.rstrip('.')}): {advice}")
+    client.wait_for_topics(list(request))
+
+
+def _config(topic: Topic, *, for_replay: bool) -> dict[str, str]:
+    # CreateTime: the event's own time orders the three input topics
+    config = topic.config | {"message.timestamp.type": "CreateTime"}
+    return config | {"retention.ms": FOR_EVER} if for_replay and "retention.ms" in config else config
+
+
+def _keep_for_ever(client: KafkaAdminClient, names: list[str]) -> None:
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name, {"retention.ms": FOR_EVER}) for name in names]
+    client.alter_configs(resources)
+
+
+def _partitions(client: KafkaAdminClient, wanted: list[Topic]) -> dict[str, int]:
+    if not wanted:
+        return {}
+    described = client.describe_topics([topic.name for topic in wanted])
+    return {topic["name"]: len(topic["partitions"]) for topic in described}
+
+
+def _check_partitions(settings: Settings, wanted: list[Topic], found: dict[str, int]) -> None:
+    # items and models are read whole by every worker, whatever their partitions
+    of_users = [topic for topic in wanted if topic.logical not in (ITEMS, MODELS)]
+    wrong = {topic.name: found[topic.name] for topic in of_users if found[topic.name] != settings.partitions}
+    if not wrong:
+        return
+    counts = ", ".join(f"{name} has {count}" for name, count in wrong.items())
+    all_counts = {found[topic.name] for topic in of_users}
+    if len(all_counts) == 1:
+        advice = f"set NEXTACT_PARTITIONS={all_counts.pop()}"
+    else:
+        advice = f"all topics of users need as many: add partitions, or delete the topic and run `{CREATE}`"
+    raise PartitionsDiffer(f"{counts} partitions where the settings say {settings.partitions}: {advice}")
