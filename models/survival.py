@@ -25,7 +25,7 @@ def log_survival(hazards: Floats, t_ms: Ints) -> Floats:
     """
     kept = np.log1p(-hazards)
     before = np.concatenate([np.zeros((len(hazards), 1)), np.cumsum(kept, axis=1)], axis=1)
-    times = t_ms.reshape(len(t_ms), -1)
+    times = t_ms[:, None] if t_ms.ndim == 1 else t_ms
     bin_ = np.searchsorted(GAP_EDGES_MS, times, side="right")
     share = (times - STARTS_MS[bin_]) / WIDTHS_MS[bin_]
     row = np.arange(len(hazards))[:, None]

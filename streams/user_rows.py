@@ -20,13 +20,14 @@ class PartitionRows:
 
     def __init__(self) -> None:
         self.place: dict[bytes, int] = {}
+        self.keys: list[bytes] = []  # in order of place
         self._rows = empty_rows(0)
 
     def __len__(self) -> int:
         return len(self.place)
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self.place)
+        return iter(self.keys)
 
     @property
     def rows(self) -> Rows:
@@ -46,8 +47,12 @@ class PartitionRows:
 
     def write(self, keys: Sequence[bytes], rows: Rows) -> None:
         """Replace or add the rows of these users; a user that stands there twice gets the last."""
-        add = self.place.setdefault
-        places = np.array([add(key, len(self.place)) for key in keys], np.intp)
+        for key in keys:
+            if key not in self.place:
+                self.place[key] = len(self.keys)
+                self.keys.append(key)
+        find = self.place.__getitem__
+        places = np.array([find(key) for key in keys], np.intp)
         if len(self.place) > len(self._rows):
             self._grow(len(self.place))
         self._rows[places] = rows

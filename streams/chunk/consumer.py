@@ -1,0 +1,124 @@
+"""Chunks in: each poll becomes one message, whose value is the chunk `{TP: [record, ...]}`."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from mode.utils.futures import notify
+
+from streams.chunk.alignment import Alignment
+
+POLL_S = 0.2
+_log = structlog.get_logger("nextact")
+
+
+class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
+    """Faust's consumer, a chunk at a time."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(*args, **kwargs)
+        self._position_lock = asyncio.Lock()  # a fetch with its delivery, or a seek: never both
+        self._next_offset: dict[TP, int] = {}
+        self._generation = -1
+        conf = self.app.conf
+        self._alignment = Alignment(max(64, conf.broker_max_poll_records // 8), self.app.align_wait_s)
+
+    async def perform_seek(self) -> None:
+        """Go back to the committed offsets."""
+        async with self._position_lock:
+            await super().perform_seek()
+            self._alignment.clear()
+            self._next_offset = {tp: offset for tp, offset in self._read_offset.items() if offset is not None}
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        """Go to these offsets."""
+        async with self._position_lock:
+            await super().seek_wait(partitions)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Commit before Faust forgets the acknowledged offsets, and only then waits for the agents."""
+        await self.commit()
+        await super().on_partitions_revoked(revoked)
+
+    def on_buffer_full(self, tp: TP) -> None:
+        """Do nothing: back-pressure comes from the full queue, which blocks `_drain_messages`."""
+
+    def ack(self, message: Any) -> bool:  # noqa: ANN401
+        """Mark a chunk as done: its offsets may be committed."""
+        message.acked = True
+        self._unacked_messages.discard(message)
+        notify(self._waiting_for_ack)
+        if message.generation_id != self.app.consumer_generation_id:
+            return False  # the stream acknowledges what it skips: an unprocessed offset must not be committed
+        self._acked.update((tp, [records[-1].offset]) for tp, records in message.value.items())
+        return True
+
+    def _new_offset(self, tp: TP) -> int | None:
+        acked = self._acked[tp]  # chunks are acknowledged in order: the last one says it all
+        return acked[-1] + 1 if acked else None
+
+    async def _drain_messages(self, fetcher: Any) -> None:  # noqa: ANN401
+        try:
+            while not (self.should_stop or fetcher.should_stop):
+                if not self.flow_active or not self._get_active_partitions():
+                    await self.sleep(0.02)
+                    continue
+                async with self._position_lock:
+                    await self._fetch()
+        except (*self.consumer_stopped_errors, asyncio.CancelledError):
+            if not self.app.should_stop:
+                raise
+
+    async def _fetch(self) -> None:
+        active = set(self._get_active_partitions())
+        generation = self.app.consumer_generation_id
+        if generation != self._generation:
+            self._generation = generation
+            self._alignment.clear()
+        fetched = await self._getmany(active_partitions=active - self._alignment.full(), timeout=POLL_S)
+        if not self.flow_active or generation != self.app.consumer_generation_id:
+            return  # a seek follows always
+        inputs = {}
+        for tp, records in fetched.items():
+            if self._is_changelog_tp(tp):
+                self.app.tables.recovery.on_changelog_records(tp, records)
+            else:
+                inputs[tp] = records
+                self._check_position(tp, records)
+        self._alignment.add(inputs)
+        assigned = {tp for tp in active if not self._is_changelog_tp(tp)}
+        for tp in self._alignment.behind(assigned, self._caught_up):
+            # control records of transactions move the position and are never seen
+            self._next_offset[tp] = await self.position(tp) or 0
+        chunk = self._alignment.take(assigned, self._caught_up, asyncio.get_running_loop().time())
+        if chunk and self.flow_active and generation == self.app.consumer_generation_id:
+            await self._deliver(chunk)
+
+    def _check_position(self, tp: TP, records: list[Any]) -> None:
+        expected = self._next_offset.get(tp)
+        if expected is not None and records[0].offset < expected:
+            _log.error("records came twice", topic=tp.topic, partition=tp.partition, expected=expected)
+        self._next_offset[tp] = records[-1].offset + 1
+
+    def _caught_up(self, tp: TP) -> bool:
+        end = self.highwater(tp)
+        return end is not None and self._next_offset.get(tp, 0) >= end
+
+    async def _deliver(self, chunk: dict[TP, list[Any]]) -> None:
+        tp = next(iter(chunk))
+        message = self._to_message(tp, chunk[tp][0])  # with the generation, as no await came between
+        message.key, message.value = None, chunk
+        await self.wait_first(self.callback(message), self.suspend_flow.wait())
+
+    def lag(self) -> dict[TP, int]:
+        """Return how many records of each input partition are not acknowledged yet."""
+        lags = {}
+        for tp in self.assignment():
+            end = None if self._is_changelog_tp(tp) else self.highwater(tp)
+            if end is not None:
+                done = self._new_offset(tp) if tp in self._acked else self._committed_offset[tp]
+                lags[tp] = max(end - (done or 0), 0)
+        return lags

@@ -1,0 +1,81 @@
+"""Recovery of the table in bulk, without the races of the stock one."""
+
+import time
+from collections.abc import Awaitable
+from typing import Any
+
+from faust.tables.manager import TableManager
+from faust.tables.recovery import Recovery, ServiceStopped
+from faust.types import TP
+from mode import Service
+
+from streams.chunk.failure import fail_stop
+
+
+class ChunkRecovery(Recovery):  # type: ignore[misc]
+    """Faust's recovery: changelog records come a fetch at a time from the consumer."""
+
+    started_s: float | None = None
+    took_s: float | None = None
+
+    @Service.task
+    async def _slurp_changelogs(self) -> None:
+        """Not used: `on_changelog_records` does this for a whole fetch at once."""
+
+    async def _wait(self, coro: Awaitable[Any], timeout: float | None = None) -> None:  # noqa: ASYNC109
+        try:
+            await super()._wait(coro, timeout=timeout)
+        except ServiceStopped:  # mode reports a timeout as "stopped": the stock recovery then ends silently, for good
+            if self.should_stop:
+                raise
+            fail_stop("a step of the recovery timed out: the broker does not answer")
+
+    def _add(self, table: Any, tp: TP, offsets: dict[TP, int]) -> None:  # noqa: ANN401
+        offsets.pop(tp, None)  # only the store knows what it holds
+        super()._add(table, tp, offsets)
+
+    async def _build_highwaters(self, consumer: Any, tps: set[TP], destination: Any, title: str) -> None:  # noqa: ANN401
+        if title == "active":
+            for table, table_tps in list(self.actives_for_table.items()):
+                await table.claim([tp.partition for tp in table_tps])
+        await super()._build_highwaters(consumer, tps, destination, title)
+
+    def _set_recovery_started(self) -> None:
+        super()._set_recovery_started()
+        self.signal_recovery_end.clear()
+        self.started_s, self.took_s = time.monotonic(), None
+
+    def _set_recovery_ended(self) -> None:
+        super()._set_recovery_ended()
+        if self.started_s is not None and self.took_s is None:
+            self.took_s = time.monotonic() - self.started_s
+
+    def on_changelog_records(self, tp: TP, records: list[Any]) -> None:
+        """Take in a fetch of one changelog partition."""
+        active = tp in self.active_tps
+        if not active and tp not in self.standby_tps:
+            return
+        self.tp_to_table[tp].data.apply_records(tp, records)
+        (self.active_offsets if active else self.standby_offsets)[tp] = records[-1].offset
+        if active and self.in_recovery and not self.need_recovery():
+            self._set_recovery_ended()
+            self.signal_recovery_end.set()
+        elif not active and not self.tables.standbys_ready and not self.standby_remaining_total():
+            self.tables.on_standbys_ready()
+
+    async def on_recovery_completed(self, generation_id: int = 0) -> None:
+        """Stop the flow first, or the fetcher reads on before the seek to the committed offsets."""
+        self.app.consumer.stop_flow()
+        await super().on_recovery_completed(generation_id)
+
+
+class ChunkTableManager(TableManager):  # type: ignore[misc]
+    """Faust's table manager, with our recovery."""
+
+    @property
+    def recovery(self) -> ChunkRecovery:
+        """The recovery service."""
+        if self._recovery is None:
+            self._recovery = ChunkRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        recovery: ChunkRecovery = self._recovery
+        return recovery

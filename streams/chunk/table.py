@@ -1,0 +1,173 @@
+"""The table of users: rows in arrays, the changelog written and read in batches, fenced against zombies.
+
+A worker that takes a partition over writes a marker with a fresh writer id to the changelog and recovers up to it. Each
+value starts with its writer's id. After a marker, recovery ignores what other writers wrote: such a writer is a zombie, a
+worker paused past its session. The owner repairs what it wrote as soon as it meets it.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import faust
+import numpy as np
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from faust.stores.memory import Store
+from faust.types import TP
+from yarl import URL
+
+from models.state import LAYOUT, ROW, Rows
+from streams.chunk.failure import fail_stop
+from streams.chunk.producer import Record
+from streams.user_rows import PartitionRows, UserRows
+
+MARKER = b"\xffwriter"
+"""Key of a marker in the changelog; not UTF-8, so it is no user's."""
+
+ID_BYTES = 8
+VALUE = np.dtype([("writer", f"V{ID_BYTES}"), ("row", ROW)])
+"""A value of the changelog."""
+
+CHANGELOG_CONFIG = {"cleanup.policy": "compact", "min.compaction.lag.ms": "3600000"}
+"""An hour in which a zombie's record cannot be compacted over a newer one."""
+
+_log = structlog.get_logger("nextact")
+
+
+class ChunkStore(Store):  # type: ignore[misc]
+    """Rows by partition, with the changelog offset up to which each is complete."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(*args, **kwargs)
+        self.users = UserRows()
+        self.offsets: dict[int, int] = {}
+        self.owner: dict[int, bytes] = {}
+        self.generation, self.writer = 0, b""
+        self.stale = self.recovered = self.repaired = 0
+
+    def __getitem__(self, key: bytes) -> Any:  # noqa: ANN401
+        for rows in self.users.partitions.values():
+            if key in rows.place:
+                return rows.read([key])[0]
+        raise KeyError(key)
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def __iter__(self) -> Iterator[bytes]:
+        for rows in self.users.partitions.values():
+            yield from rows
+
+    def persisted_offset(self, tp: TP) -> int | None:
+        """Return the changelog offset up to which the partition is complete."""
+        return self.offsets.get(tp.partition)
+
+    def apply_records(self, tp: TP, records: Sequence[Any]) -> None:
+        """Take in records of the changelog."""
+        rows, keys, values = self.users.of(tp.partition), [], []
+        for record in records:
+            if record.key == MARKER:
+                self._apply(tp, rows, keys, values)
+                keys, values = [], []
+                self.owner[tp.partition] = record.value
+            elif record.value is not None:
+                keys.append(record.key)
+                values.append(record.value)
+        self._apply(tp, rows, keys, values)
+        self.offsets[tp.partition] = records[-1].offset
+
+    def _apply(self, tp: TP, rows: PartitionRows, keys: list[bytes], values: list[bytes]) -> None:
+        if not keys:
+            return
+        blob = b"".join(values)
+        if len(blob) != len(values) * VALUE.itemsize or any(len(value) != VALUE.itemsize for value in values):
+            fail_stop("the changelog holds records that are no rows of this version", topic=tp.topic)
+        read = np.frombuffer(blob, VALUE)
+        owner = self.owner.get(tp.partition)
+        if owner is not None and not (mine := read["writer"] == np.void(owner)).all():
+            self.stale += int((~mine).sum())
+            read, keys = read[mine], [key for key, ours in zip(keys, mine.tolist(), strict=True) if ours]
+        if (read["row"]["layout"] != LAYOUT).any():
+            fail_stop("the changelog holds rows of another layout", topic=tp.topic, expected=LAYOUT)
+        rows.write(keys, read["row"])
+        self.recovered += len(keys)
+
+    async def on_rebalance(
+        self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
+    ) -> None:
+        """Keep the rows of partitions that stay, if nobody else can have owned them in between."""
+        keep = {tp.partition for tp in assigned if tp.topic == self.table.changelog_topic_name}
+        if generation_id != self.generation + 1:
+            keep = set()  # we missed a generation
+        self.generation, self.writer = generation_id, os.urandom(ID_BYTES)
+        for mapping in (self.users.partitions, self.offsets, self.owner):
+            for partition in set(mapping) - keep:
+                del mapping[partition]
+
+    async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
+        """Do nothing: the stock memory store throws the standby partitions away here."""
+
+
+class ChunkTable(faust.Table):  # type: ignore[misc]
+    """A Faust table that is read by partition and written by chunk; a `pipeline.UserTable`."""
+
+    data: ChunkStore
+
+    def _new_store(self) -> ChunkStore:
+        return ChunkStore(URL("memory://"), self.app, self, table_name=self.name, loop=self.loop)
+
+    def on_key_set(self, key: object, value: object = None) -> None:
+        """Refuse: `table[key] = value` would bypass the batch and the fence."""
+        raise TypeError("write a whole chunk with ChunkTable.write")
+
+    def read(self, partition: int, keys: Sequence[bytes]) -> Rows:
+        """Return copies of the rows of these users, empty ones for those not known."""
+        return self.data.users.read(partition, keys)
+
+    async def claim(self, partitions: Sequence[int]) -> None:
+        """Fence: recovery reads up to our marker, and ignores what others write after it."""
+        marker = [Record(MARKER, self.data.writer, [])]
+        await asyncio.gather(*(self.app.batches.send(self.changelog_topic_name, p, marker) for p in partitions))
+
+    async def write(self, partition: int, keys: Sequence[bytes], rows: Rows) -> None:
+        """Set the rows of these users, in memory at once; return when the changelog has acknowledged them."""
+        store, writer = self.data, self.data.writer
+        mine = store.users.of(partition)
+        mine.write(keys, rows)
+        for sent in await self.app.batches.send(self.changelog_topic_name, partition, _records(writer, keys, rows)):
+            if store.writer != writer or store.users.partitions.get(partition) is not mine:
+                return  # rebalanced meanwhile
+            expected = store.offsets.get(partition, -1) + 1
+            if sent.offset > expected:
+                await self._repair(partition, mine, expected, sent.offset)
+            store.offsets[partition] = max(store.offsets.get(partition, -1), sent.offset + sent.records - 1)
+
+    async def _repair(self, partition: int, rows: PartitionRows, start: int, end: int) -> None:
+        """Someone wrote between our writes: a successor (then we are the zombie) or a zombie (rewrite its users)."""
+        tp, keys = TopicPartition(self.changelog_topic_name, partition), set()
+        _log.error("foreign records in the changelog", topic=tp.topic, partition=partition, start=start, end=end)
+        consumer = AIOKafkaConsumer(enable_auto_commit=False, **self.app.kafka_arguments)
+        await consumer.start()
+        try:
+            consumer.assign([tp])
+            consumer.seek(tp, start)
+            while await consumer.position(tp) < end:
+                for record in (await consumer.getmany(tp, timeout_ms=500)).get(tp, ()):
+                    if record.offset < end and record.value is not None and record.value[:ID_BYTES] != self.data.writer:
+                        if record.key == MARKER:
+                            fail_stop("another worker owns this partition", topic=tp.topic, partition=partition)
+                        keys.add(record.key)
+        finally:
+            await consumer.stop()
+        ours = [key for key in keys if key in rows.place]
+        self.data.repaired += len(ours)
+        records = _records(self.data.writer, ours, rows.read(ours))
+        for sent in await self.app.batches.send(tp.topic, partition, records):
+            self.data.offsets[partition] = sent.offset + sent.records - 1
+
+
+def _records(writer: bytes, keys: Sequence[bytes], rows: Rows) -> list[Record]:
+    blob, size = np.ascontiguousarray(rows).tobytes(), ROW.itemsize
+    return [Record(key, writer + blob[k * size : (k + 1) * size], []) for k, key in enumerate(keys)]

@@ -1,0 +1,116 @@
+"""The worker: one process that owns some partitions, keeps their users and answers their events."""
+
+from typing import Any
+
+import faust
+import structlog
+from threadpoolctl import threadpool_limits
+from faust.types.auth import CredentialsT
+
+from models.model_directory import load
+from models.predictor import Predictor
+from schemas.events import Limits
+from streams.agents import UserEvents
+from streams.chunk.app import ChunkApp
+from streams.chunk.table import CHANGELOG_CONFIG
+from streams.clients import aiokafka_arguments, servers, ssl_context
+from streams.errors import ModelUnusable
+from streams.metrics import Metrics
+from streams.pipeline import Options
+from streams.settings import Settings
+from streams.topics import check_topics
+
+FETCH_BYTES = 1 << 20
+REBALANCE_TIMEOUT_S = 30.0
+"""Longer than the longest chunk: a revocation waits for the chunk in work."""
+
+_log = structlog.get_logger("nextact")
+
+
+def options(settings: Settings) -> Options:
+    """Return what the settings say to the pipeline."""
+    return Options(
+        prefix=settings.topic_prefix,
+        limits=Limits(max_bytes=settings.max_event_bytes, future_ms=settings.future_tolerance_s * 1000),
+        valid_for_ms=settings.valid_for_s * 1000,
+        slate_size=settings.slate_size,
+        reject_unknown_items=settings.unknown_items == "reject",
+    )
+
+
+def load_predictor(settings: Settings) -> Predictor:
+    """Load the model that the settings name.
+
+    Raises:
+        ModelUnusable: none is named.
+        ModelDirectoryError: it cannot be read.
+    """
+    if settings.model is None:
+        raise ModelUnusable("no model is named: set NEXTACT_MODEL=DIR, or make one with `nextact train`")
+    return Predictor(load(settings.model))
+
+
+def make_app(settings: Settings, model: Predictor, metrics: Metrics) -> ChunkApp:
+    """Return the Faust app of a worker, ready to be started."""
+    app = ChunkApp(
+        settings.topic_prefix + settings.group,
+        kafka_arguments=aiokafka_arguments(settings),
+        align_wait_s=settings.align_wait_ms / 1000,
+        broker=[f"kafka://{server}" for server in servers(settings)],
+        broker_credentials=_credentials(settings),
+        store="memory://",
+        web_enabled=False,
+        topic_partitions=settings.partitions,
+        topic_replication_factor=settings.replication_factor or 1,
+        topic_disable_leader=True,
+        stream_buffer_maxsize=2,  # chunks
+        stream_wait_empty=True,  # a revocation waits for the chunk in work
+        broker_max_poll_records=settings.max_poll_records,
+        consumer_max_fetch_size=FETCH_BYTES,
+        consumer_auto_offset_reset="earliest",
+        broker_commit_interval=1.0,
+        broker_session_timeout=float(settings.session_timeout_s),
+        broker_heartbeat_interval=settings.session_timeout_s / 10,
+        broker_rebalance_timeout=REBALANCE_TIMEOUT_S,
+    )
+    table = app.Table(
+        "users",
+        partitions=settings.partitions,
+        key_type=bytes,
+        value_type=bytes,
+        extra_topic_configs=CHANGELOG_CONFIG,
+    )
+    events = UserEvents(app, table, model, options(settings), metrics, settings.clock == "stream")
+    events.register(settings.rescore_interval_s)
+    metrics.model.info({"name": model.card.name, "version": model.card.version})
+    return app
+
+
+def run(settings: Settings) -> None:
+    """Check what a worker needs, then run one until SIGTERM or Ctrl-C; does not return.
+
+    Raises:
+        NextactError: the broker, the topics or the model are not as they must be.
+    """
+    model = load_predictor(settings)
+    check_topics(settings)
+    metrics = Metrics()
+    app = make_app(settings, model, metrics)
+    server, _ = metrics.serve(settings.metrics_host, settings.metrics_port)
+    _log.info("worker starts", model=model.card.version, metrics_port=server.server_port, group=app.conf.id)
+    with threadpool_limits(1):  # one core a worker: more BLAS threads only wait for each other
+        faust.Worker(app, override_logging=False, redirect_stdouts=False, quiet=True).execute_from_commandline()
+
+
+def _credentials(settings: Settings) -> CredentialsT | None:
+    context = ssl_context(settings)
+    if settings.security_protocol.startswith("SASL"):
+        password = settings.sasl_password.get_secret_value() if settings.sasl_password else None
+        sasl: Any = faust.SASLCredentials(
+            mechanism=settings.sasl_mechanism,
+            username=settings.sasl_username,
+            password=password,
+            ssl_context=context,
+        )
+        return sasl
+    return faust.SSLCredentials(context) if context else None
