@@ -30,11 +30,16 @@ from streams.outputs import Output, churn_outputs, outputs
 class Record(Protocol):
     """What a record of an input topic has, as aiokafka hands it out."""
 
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
-    timestamp: int
-    offset: int
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def headers(self) -> Headers: ...  # noqa: D102
+    @property
+    def timestamp(self) -> int: ...  # noqa: D102
+    @property
+    def offset(self) -> int: ...  # noqa: D102
 
 
 class Origin(NamedTuple):

@@ -4,8 +4,8 @@ from typing import Any
 
 import faust
 import structlog
-from threadpoolctl import threadpool_limits
 from faust.types.auth import CredentialsT
+from threadpoolctl import threadpool_limits
 
 from models.model_directory import load
 from models.predictor import Predictor

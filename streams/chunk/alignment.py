@@ -1,9 +1,9 @@
 """Merging the input topics by time: records wait until every topic of their partition has come as far.
 
-After an outage one topic may be fetched hours ahead of another. A user's events must then not be handled in the order of
-their fetch: most would come too late for the ring. So of the partitions with one number, one a topic, records are handed
-on up to the time that all have reached; a partition with nothing more to fetch holds nobody up. (Kafka Streams does the
-same, KIP-353.) What little disorder is left, the ring repairs.
+After an outage one topic may be fetched hours ahead of another. A user's events must then not be handled in the order
+of their fetch: most would come too late for the ring. So of the partitions with one number, one a topic, records are
+handed on up to the time that all have reached; a partition with nothing more to fetch holds nobody up. (Kafka Streams
+does the same, KIP-353.) What little disorder is left, the ring repairs.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -11,7 +11,7 @@ from streams.chunk.recovery import ChunkTableManager
 from streams.chunk.table import ChunkTable
 
 
-class ChunkApp(faust.App):  # type: ignore[misc]
+class ChunkApp(faust.App):
     """A Faust app whose agents get chunks and whose tables are written in batches.
 
     Args:
@@ -21,7 +21,7 @@ class ChunkApp(faust.App):  # type: ignore[misc]
         options: settings of Faust.
     """
 
-    def __init__(self, id: str, *, kafka_arguments: dict[str, Any], align_wait_s: float, **options: Any) -> None:  # noqa: A002, ANN401
+    def __init__(self, id: str, *, kafka_arguments: dict[str, Any], align_wait_s: float, **options: Any) -> None:  # noqa: ANN401
         self.kafka_arguments, self.align_wait_s = kafka_arguments, align_wait_s
         super().__init__(id, Table=ChunkTable, TableManager=ChunkTableManager, **options)
         self.batches = BatchProducer(kafka_arguments)

@@ -15,7 +15,7 @@ POLL_S = 0.2
 _log = structlog.get_logger("nextact")
 
 
-class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
+class ChunkConsumer(driver.Consumer):
     """Faust's consumer, a chunk at a time."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401

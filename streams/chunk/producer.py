@@ -56,7 +56,7 @@ class BatchProducer(Service):
 
     async def send(self, topic: str, partition: int, records: Sequence[Record]) -> list[Sent]:
         """Write records to a partition, in order; return once all are acknowledged."""
-        batches = []
+        batches: list[Any] = []
         for record in records:
             if not batches or batches[-1].append(timestamp=None, **record._asdict()) is None:  # the batch is full
                 batches.append(self._kafka.create_batch())

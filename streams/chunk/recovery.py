@@ -12,7 +12,7 @@ from mode import Service
 from streams.chunk.failure import fail_stop
 
 
-class ChunkRecovery(Recovery):  # type: ignore[misc]
+class ChunkRecovery(Recovery):
     """Faust's recovery: changelog records come a fetch at a time from the consumer."""
 
     started_s: float | None = None
@@ -22,7 +22,7 @@ class ChunkRecovery(Recovery):  # type: ignore[misc]
     async def _slurp_changelogs(self) -> None:
         """Not used: `on_changelog_records` does this for a whole fetch at once."""
 
-    async def _wait(self, coro: Awaitable[Any], timeout: float | None = None) -> None:  # noqa: ASYNC109
+    async def _wait(self, coro: Awaitable[Any], timeout: float | None = None) -> None:
         try:
             await super()._wait(coro, timeout=timeout)
         except ServiceStopped:  # mode reports a timeout as "stopped": the stock recovery then ends silently, for good
@@ -69,13 +69,14 @@ class ChunkRecovery(Recovery):  # type: ignore[misc]
         await super().on_recovery_completed(generation_id)
 
 
-class ChunkTableManager(TableManager):  # type: ignore[misc]
+class ChunkTableManager(TableManager):
     """Faust's table manager, with our recovery."""
+
+    _recovery: ChunkRecovery | None
 
     @property
     def recovery(self) -> ChunkRecovery:
         """The recovery service."""
         if self._recovery is None:
             self._recovery = ChunkRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
-        recovery: ChunkRecovery = self._recovery
-        return recovery
+        return self._recovery

@@ -1,8 +1,8 @@
 """The table of users: rows in arrays, the changelog written and read in batches, fenced against zombies.
 
 A worker that takes a partition over writes a marker with a fresh writer id to the changelog and recovers up to it. Each
-value starts with its writer's id. After a marker, recovery ignores what other writers wrote: such a writer is a zombie, a
-worker paused past its session. The owner repairs what it wrote as soon as it meets it.
+value starts with its writer's id. After a marker, recovery ignores what other writers wrote: such a writer is a
+zombie, a worker paused past its session. The owner repairs what it wrote as soon as it meets it.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ CHANGELOG_CONFIG = {"cleanup.policy": "compact", "min.compaction.lag.ms": "36000
 _log = structlog.get_logger("nextact")
 
 
-class ChunkStore(Store):  # type: ignore[misc]
+class ChunkStore(Store):
     """Rows by partition, with the changelog offset up to which each is complete."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
@@ -66,7 +66,9 @@ class ChunkStore(Store):  # type: ignore[misc]
 
     def apply_records(self, tp: TP, records: Sequence[Any]) -> None:
         """Take in records of the changelog."""
-        rows, keys, values = self.users.of(tp.partition), [], []
+        rows = self.users.of(tp.partition)
+        keys: list[bytes] = []
+        values: list[bytes] = []
         for record in records:
             if record.key == MARKER:
                 self._apply(tp, rows, keys, values)
@@ -95,7 +97,11 @@ class ChunkStore(Store):  # type: ignore[misc]
         self.recovered += len(keys)
 
     async def on_rebalance(
-        self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
+        self,
+        assigned: set[TP],
+        revoked: set[TP],  # noqa: ARG002 - Faust's signature
+        newly_assigned: set[TP],  # noqa: ARG002
+        generation_id: int = 0,
     ) -> None:
         """Keep the rows of partitions that stay, if nobody else can have owned them in between."""
         keep = {tp.partition for tp in assigned if tp.topic == self.table.changelog_topic_name}
@@ -110,7 +116,7 @@ class ChunkStore(Store):  # type: ignore[misc]
         """Do nothing: the stock memory store throws the standby partitions away here."""
 
 
-class ChunkTable(faust.Table):  # type: ignore[misc]
+class ChunkTable(faust.Table):
     """A Faust table that is read by partition and written by chunk; a `pipeline.UserTable`."""
 
     data: ChunkStore
@@ -118,7 +124,7 @@ class ChunkTable(faust.Table):  # type: ignore[misc]
     def _new_store(self) -> ChunkStore:
         return ChunkStore(URL("memory://"), self.app, self, table_name=self.name, loop=self.loop)
 
-    def on_key_set(self, key: object, value: object = None) -> None:
+    def on_key_set(self, key: object, value: object = None) -> None:  # noqa: ARG002 - Faust's signature
         """Refuse: `table[key] = value` would bypass the batch and the fence."""
         raise TypeError("write a whole chunk with ChunkTable.write")
 
