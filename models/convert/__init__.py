@@ -1,0 +1,1 @@
+"""Public logs to EVENTS, one module a log."""

@@ -1,0 +1,106 @@
+"""What training makes small: one loss a head, on the states of a chunk of steps."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.model_directory import TARGETS
+from models.network import item_scores, readout, states, time_loss
+from models.sequences import IGNORED
+from models.training_table import Table
+
+HEADS = ("next_action", "next_item", *(f"time_to_{target}" for target in TARGETS))
+
+WEIGHTS = (1.0, 0.2, 1.0, 0.2)
+"""Weight of each head's mean loss in the sum.
+
+The next action and the time to the next event are about a nat a row. The next item's loss is several times as large and
+would rule the state alone. Waiting for the same purchase is one observation seen from all the events before it, so its
+rows count for less: with weight 1 the network learns the training users by heart.
+"""
+
+
+class Dropout(NamedTuple):
+    """How much is hidden while training.
+
+    Fields:
+        items: share of the inputs whose item is taken for unknown, which is how the row of unknown items is learnt.
+        states: share of the state's numbers that the heads do not see.
+        generator: draws both.
+    """
+
+    items: float
+    states: float
+    generator: torch.Generator
+
+
+def run(weights: dict[str, Tensor], table: Table, events: Tensor, h: Tensor, dropout: Dropout | None = None) -> Tensor:
+    """Return the states after steps of lanes [steps, lanes, HIDDEN]; events are as `lanes.fill` plans them."""
+    rows = events.clamp(min=0)
+    item = table.item[rows]
+    if dropout is not None:
+        item = item * (torch.rand(item.shape, generator=dropout.generator) >= dropout.items)
+    begun = ~table.begins[rows]
+    return states(weights, item, table.action_gap[rows], table.hour[rows], table.context[rows], begun, h)
+
+
+def losses(
+    weights: dict[str, Tensor],
+    table: Table,
+    rows: Tensor,
+    h: Tensor,
+    *,
+    dropout: Dropout | None = None,
+    candidates: int = 0,
+    item_rows: int | None = None,
+) -> Tensor:
+    """Return the mean loss of each head in nats [HEADS]; a head of which no row says anything has 0.
+
+    Args:
+        weights: `Network.on_grid`.
+        table: targets.
+        rows: of the table [n].
+        h: states after them [n, HIDDEN].
+        dropout: hides numbers of the states.
+        candidates: number of items drawn to stand for all others in the next item's loss; 0: all items are scored.
+        item_rows: score the next item on the first so many rows only that have one.
+    """
+    if dropout is not None:
+        kept = torch.rand(h.shape, generator=dropout.generator) >= dropout.states
+        h = h * kept / (1 - dropout.states)
+    logits, hazards = readout(weights, h, table.window_bins[rows])
+    action = table.next_action[rows]
+    waits = [
+        time_loss(hazards[:, k], table.bins[rows, k], table.shares[rows, k], table.came[rows, k]).mean()
+        for k in range(len(TARGETS))
+    ]
+    known = torch.nonzero(table.next_item[rows])[:item_rows, 0]
+    following = table.next_item[rows[known]]
+    if candidates and dropout is not None:
+        item = _sampled(weights, h[known], following, candidates, dropout.generator)
+    else:
+        item = functional.cross_entropy(item_scores(weights, h[known]), following - 1, reduction="sum")
+    seen = (action != IGNORED).sum().clamp(min=1)
+    outcome = functional.cross_entropy(logits, action, ignore_index=IGNORED, reduction="sum") / seen
+    return torch.stack([outcome, item / max(len(known), 1), *waits])
+
+
+def _sampled(
+    weights: dict[str, Tensor], h: Tensor, following: Tensor, candidates: int, generator: torch.Generator
+) -> Tensor:
+    """Return the summed next-item loss with a sample for the sum over all items.
+
+    Items are drawn log-uniformly by rank of frequency (the vocabulary's order) and weighted by how likely they were to
+    be drawn (Jean et al., On using very large target vocabulary for neural machine translation, ACL 2015).
+    """
+    count = len(weights["item_bias"]) - 1
+    drawn = torch.exp(torch.rand(candidates, generator=generator) * torch.log(torch.tensor(count + 1.0))).long()
+    rows = torch.unique(drawn.clamp(1, count))
+    chance = torch.log1p(1 / rows) / torch.log(torch.tensor(count + 1.0))
+    included = -torch.expm1(candidates * torch.log1p(-chance))
+    scores = item_scores(weights, h, rows) - torch.log(included)
+    scores = scores.masked_fill(rows == following[:, None], -torch.inf)
+    own = (h @ weights["query"] * weights["item_embedding"][following]).sum(1) + weights["item_bias"][following]
+    return (torch.logsumexp(torch.cat([own[:, None], scores], 1), 1) - own).sum()

@@ -1,0 +1,199 @@
+"""Learning a model from a log: all heads together, the newest tenth of the events kept for validation."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from math import ceil, cos, inf, nan, pi
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor, nn
+
+from models import lanes
+from models.events_file import REQUIRED
+from models.model_directory import Card, Model
+from models.network import LIMIT, Network
+from models.objective import WEIGHTS, Dropout, losses, run
+from models.state import HIDDEN
+from models.training_table import Parts, parts
+from models.validation import Validation
+
+_VISITS = 1_200_000  # events seen over all epochs, where the number of epochs is not given
+_EPOCHS = (3, 30)
+_UPDATES_AN_EPOCH = 30
+_STEPS = 64
+_LANES = (16, 256)
+_WARM_UP = 0.03  # share of the training until the full learning rate
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How to train; the defaults grow with the log."""
+
+    seed: int = 0
+    epochs: int | None = None  # at most; None: by the number of events
+    patience: int = 3  # epochs without a better validation before the end
+    learning_rate: float = 6e-3
+    weight_decay: float = 0.05
+    item_dropout: float = 0.3
+    dropout: float = 0.2
+    validation_share: float = 0.1
+    item_count: int = 2  # number of times that an item has to occur to be known
+    item_cap: int = 100_000
+    full_softmax: int = 20_000  # of more items than this, a sample stands for all
+    candidates: int = 4_096
+
+
+class Progress(NamedTuple):
+    """Where the training stands; losses are nan before the first."""
+
+    epoch: int  # from 1 on
+    epochs: int
+    share: float  # of the epoch that is done
+    loss: float  # mean over the epoch so far
+    validation_loss: float  # after the last epoch
+    best_loss: float
+
+
+Report = Callable[[Progress], bool]
+"""Told of the progress after each update of the weights; returns whether to go on."""
+
+
+def train(events: pl.DataFrame, card: Card, options: Options | None = None, report: Report = lambda _: True) -> Model:
+    """Learn a model from a log.
+
+    Minimises the sum of the heads' mean losses, weighted by `objective.WEIGHTS`, with AdamW (Loshchilov and Hutter,
+    Decoupled weight decay regularization, ICLR 2019), a short warm-up and a cosine to 0, on lanes of whole sequences
+    cut into pieces. The weights of the best validation are kept; an interrupt, or a report that returns False, ends the
+    training with the best so far. The same events, options, machine and number of threads give the same model.
+
+    Args:
+        events: as `events_file.read_events` returns them.
+        card: what the model is for (name, shop's time, when silence is leaving, horizons); the rest is filled in.
+        options: how to train.
+        report: told of the progress.
+
+    Raises:
+        ValueError: the log is too small to learn from.
+    """
+    options = options or Options()
+    log = parts(
+        events,
+        share=options.validation_share,
+        utc_offset_h=card.utc_offset_h,
+        leave_after_ms=card.leave_after_ms,
+        item_count=options.item_count,
+        item_cap=options.item_cap,
+    )
+    validation = Validation(log)
+    network = Network(len(log.items), torch.Generator().manual_seed(options.seed))
+    _start_at_floors(network, validation)
+    _fit(network, log, validation, options, report)
+    metrics = validation.metrics(network.on_grid())
+    card = msgspec.structs.replace(
+        card, trained_until_ms=log.newest_ms, metrics={"validation": metrics}, data=fingerprint(events)
+    )
+    return Model(card, log.items, network.export())
+
+
+def fingerprint(events: pl.DataFrame) -> dict[str, Any]:
+    """Return what tells one log from another: counts, first and last time, and the SHA-256 of the required columns."""
+    return {
+        "rows": len(events),
+        "users": events["user_id"].n_unique(),
+        "items": events["item_id"].n_unique(),
+        "first_ms": int(events.select(pl.col("ts_ms").min()).item()),
+        "last_ms": int(events.select(pl.col("ts_ms").max()).item()),
+        "sha256": hashlib.sha256(events.select(*REQUIRED).write_csv().encode()).hexdigest(),
+    }
+
+
+@torch.no_grad()
+def _start_at_floors(network: Network, validation: Validation) -> None:
+    """Let the biases say what the floors say: the network has only the difference to learn."""
+    hazards = validation.hazards.reshape(-1)
+    bias = np.concatenate([np.log(validation.rates[-1]), np.log(hazards) - np.log1p(-hazards)])
+    network.get_parameter("readout_bias").copy_(torch.from_numpy(bias).clamp(-LIMIT, LIMIT))
+    popularity = np.log(validation.item_counts + 0.5)
+    network.get_parameter("item_bias").copy_(torch.from_numpy(popularity - popularity.mean()).clamp(-LIMIT, LIMIT))
+
+
+def _fit(network: Network, log: Parts, validation: Validation, options: Options, report: Report) -> None:
+    """Train in place and leave the weights of the best validation."""
+    training = _Training(network, log, options)
+    best, best_loss, best_epoch, validation_loss = _copy(network), inf, 0, nan
+    try:
+        for epoch in range(1, training.epochs + 1):
+            go_on = True
+            for share, loss in training.epoch(epoch):
+                go_on = report(Progress(epoch, training.epochs, share, loss, validation_loss, best_loss))
+                if not go_on:
+                    break
+            validation_loss = float((validation.losses(network.on_grid()) * torch.tensor(WEIGHTS)).sum())
+            if validation_loss < best_loss:
+                best, best_loss, best_epoch = _copy(network), validation_loss, epoch
+            if not go_on or epoch - best_epoch >= options.patience:
+                break
+    except KeyboardInterrupt:
+        if not best_epoch:
+            best = _copy(network)
+    network.load_state_dict(best)
+
+
+def _copy(network: Network) -> dict[str, Tensor]:
+    return {name: weight.detach().clone() for name, weight in network.state_dict().items()}
+
+
+class _Training:
+    """The loop over updates of the weights, one epoch at a time."""
+
+    def __init__(self, network: Network, log: Parts, options: Options) -> None:
+        self._network, self._log, self._options = network, log, options
+        self._optimizer = _optimizer(network, options)
+        self._rng = np.random.default_rng(options.seed)
+        self._dropout = Dropout(options.item_dropout, options.dropout, torch.Generator().manual_seed(options.seed))
+        self._lengths = np.add.reduceat(log.early.astype(np.int64), log.log.first)
+        events = int(self._lengths.sum())
+        self.epochs = options.epochs or min(max(ceil(_VISITS / events), _EPOCHS[0]), _EPOCHS[1])
+        self._lanes = min(max(events // (_STEPS * _UPDATES_AN_EPOCH), _LANES[0]), _LANES[1])
+        self._candidates = options.candidates if len(log.items) > options.full_softmax else 0
+
+    def epoch(self, number: int) -> Iterator[tuple[float, float]]:
+        """Yield the share of the epoch that is done and the mean loss so far, after each update."""
+        plan = torch.from_numpy(lanes.fill(self._log.log.first, self._lengths, self._lanes, self._rng))
+        h = torch.zeros(plan.shape[1], HIDDEN)
+        total, done = 0.0, 0
+        for events in torch.split(plan, _STEPS):
+            self._set_rate((number - 1 + done / len(plan)) / self.epochs)
+            h, loss = self._update(events, h)
+            done += len(events)
+            total += loss * len(events)
+            yield done / len(plan), total / done
+
+    def _set_rate(self, share: float) -> None:
+        rate = self._options.learning_rate * min(1.0, 0.1 + share / _WARM_UP) * (1 + cos(pi * share)) / 2
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+
+    def _update(self, events: Tensor, h: Tensor) -> tuple[Tensor, float]:
+        weights = self._network.on_grid()
+        after = run(weights, self._log.table, events, h, self._dropout)
+        real = events >= 0
+        rows = events[real]
+        by_head = losses(
+            weights, self._log.table, rows, after[real], dropout=self._dropout, candidates=self._candidates
+        )
+        loss = (by_head * torch.tensor(WEIGHTS)).sum()
+        self._optimizer.zero_grad()
+        torch.autograd.backward(loss * (len(rows) / (_STEPS * self._lanes)))  # a piece that is not full says less
+        nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
+        self._optimizer.step()
+        return after[-1].detach(), float(loss.detach())
+
+
+def _optimizer(network: Network, options: Options) -> torch.optim.Optimizer:
+    biases = [weight for name, weight in network.named_parameters() if name.endswith("bias")]
+    others = [weight for name, weight in network.named_parameters() if not name.endswith("bias")]
+    groups = [{"params": others, "weight_decay": options.weight_decay}, {"params": biases, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=options.learning_rate)

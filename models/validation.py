@@ -1,0 +1,144 @@
+"""How good a network is on the validation part of a log, beside what the simplest predictors reach on the same rows."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models import lanes
+from models.features import TIME_BINS
+from models.model_directory import OUTCOMES, TARGETS
+from models.network import item_scores, time_loss
+from models.objective import HEADS, losses, run
+from models.sequences import IGNORED, Times
+from models.state import ACTIONS, HIDDEN, Floats, Ints
+from models.training_table import Parts, observed
+
+TOP = 20
+_LANES, _STEPS = 256, 128
+_SCORES = 200_000_000  # item scores computed at most for one validation: bounds the next item's rows
+_BLOCK = 1024
+
+
+def outcome_rates(action: Ints, outcome: Ints) -> Floats:
+    """Return P(outcome | last action), one row an action, and P(outcome) in the last row: [actions + 1, OUTCOMES].
+
+    Args:
+        action: code of the last action [n].
+        outcome: code of what came next, or IGNORED [n].
+    """
+    counts = np.zeros((len(ACTIONS), len(OUTCOMES)))
+    seen = outcome != IGNORED
+    np.add.at(counts, (action[seen], outcome[seen]), 1)
+    counts = np.vstack([counts, counts.sum(0)]) + 1  # Laplace: nothing is impossible
+    rates: Floats = counts / counts.sum(1, keepdims=True)
+    return rates
+
+
+def marginal_hazards(times: Times) -> Floats:
+    """Return the hazard of each bin over all rows, events by exposure [TIME_BINS].
+
+    >>> times = Times(np.array([0, 1]), np.zeros(2), np.array([True, True]))
+    >>> marginal_hazards(times)[:3].round(2).tolist()
+    [0.5, 0.75, 0.5]
+    """
+    came = np.bincount(times.bin[times.came], minlength=TIME_BINS)
+    exposure = np.bincount(times.bin, times.share + times.came, TIME_BINS)
+    exposure[:-1] += np.bincount(times.bin, minlength=TIME_BINS)[::-1].cumsum()[::-1][1:]
+    hazards: Floats = (came + 0.5) / (exposure + 1)
+    return hazards
+
+
+class Validation:
+    """The rows that judge a network: the events from the cut on, with all the history before them.
+
+    Args:
+        log: with its cut.
+    """
+
+    def __init__(self, log: Parts) -> None:
+        self._log = log
+        self._rows = torch.from_numpy(np.flatnonzero(~log.early))
+        self._past = torch.from_numpy(np.flatnonzero(log.early))
+        self._place = torch.full((len(log.early),), -1)
+        self._place[self._rows] = torch.arange(len(self._rows))
+        first = log.log.first
+        plan = lanes.fill(first, np.diff(first, append=len(log.early)), _LANES, np.random.default_rng(0))
+        self._plan = torch.from_numpy(plan)
+        self._item_rows = max(_SCORES // max(len(log.items), 1), _BLOCK)
+        table = log.table
+        self.rates = outcome_rates(log.log.action[log.early], table.next_action[self._past].numpy())
+        self.hazards = np.stack([marginal_hazards(observed(table, self._past, k)) for k in range(len(TARGETS))])
+        self.item_counts = np.bincount(table.next_item[self._past].numpy(), minlength=len(log.items) + 1)
+
+    @torch.no_grad()
+    def losses(self, weights: dict[str, Tensor]) -> Tensor:
+        """Return the mean loss of each head [HEADS]."""
+        return losses(weights, self._log.table, self._rows, self._states(weights), item_rows=self._item_rows)
+
+    def _states(self, weights: dict[str, Tensor]) -> Tensor:
+        kept = torch.empty(len(self._rows), HIDDEN)
+        h = torch.zeros(self._plan.shape[1], HIDDEN)
+        for events in torch.split(self._plan, _STEPS):
+            after = run(weights, self._log.table, events, h)
+            h = after[-1]
+            place = torch.where(events >= 0, self._place[events.clamp(min=0)], -1)
+            kept[place[place >= 0]] = after[place >= 0]
+        return kept
+
+    @torch.no_grad()
+    def metrics(self, weights: dict[str, Tensor]) -> dict[str, Any]:
+        """Return the figures of each head next to its floors, in nats a row and as shares.
+
+        An item that the vocabulary does not hold counts as missed in the recall, of the model and of the floor alike.
+        """
+        table, rows = self._log.table, self._rows
+        h = self._states(weights)
+        by_head = dict(zip(HEADS, losses(weights, table, rows, h, item_rows=self._item_rows).tolist(), strict=True))
+        outcome = table.next_action[rows].numpy()
+        seen = outcome != IGNORED
+        action, outcome = self._log.log.action[~self._log.early][seen], outcome[seen]
+        followed = torch.nonzero(table.has_next[rows])[: self._item_rows, 0]
+        following = table.next_item[rows[followed]]
+        popular = 1 + np.argsort(-self.item_counts[1:], kind="stable")[:TOP]
+        return {
+            "from_ms": self._log.cut_ms,
+            "rows": len(rows),
+            "next_action": {
+                "log_loss": by_head["next_action"],
+                "prior_log_loss": _mean(-np.log(self.rates[-1, outcome])),
+                "markov_log_loss": _mean(-np.log(self.rates[action, outcome])),
+            },
+            "next_item": {
+                "log_loss": by_head["next_item"],
+                f"recall_at_{TOP}": _mean(_hits(weights, h[followed], following)),
+                f"popularity_recall_at_{TOP}": _mean(np.isin(following.numpy(), popular).astype(np.float64)),
+                "known_share": _mean((following > 0).float().numpy()),
+            },
+        } | {
+            f"time_to_{target}": {
+                "log_likelihood": -by_head[f"time_to_{target}"],
+                "marginal_log_likelihood": -self._marginal_loss(k),
+            }
+            for k, target in enumerate(TARGETS)
+        }
+
+    def _marginal_loss(self, target: int) -> float:
+        times = observed(self._log.table, self._rows, target)
+        logits = torch.from_numpy(np.log(self.hazards[target]) - np.log1p(-self.hazards[target])).float()
+        columns = (torch.from_numpy(column) for column in times)
+        return float(time_loss(logits.expand(len(times.bin), -1), *columns).mean())
+
+
+def _mean(values: Floats) -> float:
+    return float(values.mean()) if len(values) else 0.0
+
+
+def _hits(weights: dict[str, Tensor], h: Tensor, following: Tensor) -> Floats:
+    found = [torch.zeros(0, dtype=torch.bool)]
+    for some, wanted in zip(torch.split(h, _BLOCK), torch.split(following, _BLOCK), strict=True):
+        best = item_scores(weights, some).topk(min(TOP, len(weights["item_bias"]) - 1)).indices + 1
+        found.append((best == wanted[:, None]).any(1))
+    hits: Floats = torch.cat(found).float().numpy()
+    return hits
