@@ -31,6 +31,9 @@ READOUT = len(OUTCOMES) + len(TARGETS) * TIME_BINS
 """Width of the heads on the recurrent state: the next action's logits, then the hazard logits of each target."""
 
 
+_ADVICE = "train one with `nextact train EVENTS --out DIR`"
+
+
 class ModelDirectoryError(Exception):
     """A model directory is missing or broken; the message says what to do."""
 
@@ -117,28 +120,28 @@ def load(directory: Path) -> Model:
     Raises:
         ModelDirectoryError: a file is missing or broken, or does not fit the others.
     """
-    advice = "train one with `nextact train EVENTS --out DIR`"
     absent = [name for name in FILES if not (directory / name).is_file()]
     if absent:
-        raise ModelDirectoryError(f"{directory} is not a model directory ({absent[0]} is missing): {advice}")
+        raise ModelDirectoryError(f"{directory} is not a model directory ({absent[0]} is missing): {_ADVICE}")
     try:
         card = msgspec.json.decode((directory / "model.json").read_bytes(), type=Card)
         items = msgspec.json.decode((directory / "items.json").read_bytes(), type=list[str])
         weights = load_file(directory / "weights.safetensors")
-    except (OSError, msgspec.MsgspecError, SafetensorError) as error:
-        raise ModelDirectoryError(f"{directory} is broken ({error}): copy it again, or {advice}") from None
+    except (OSError, UnicodeDecodeError, msgspec.MsgspecError, SafetensorError) as error:
+        raise ModelDirectoryError(f"{directory} is broken ({error}): copy it again, or {_ADVICE}") from None
     if card.format != FORMAT or card.hidden != HIDDEN or card.actions != ACTIONS or card.network != "gru":
-        raise ModelDirectoryError(f"{directory} (format {card.format}) is not for this version of nextact: {advice}")
+        raise ModelDirectoryError(f"{directory} (format {card.format}) is not for this version of nextact: {_ADVICE}")
     _check(directory, len(items), weights)
     if card.version != _version(card, items, weights):
-        raise ModelDirectoryError(f"{directory} holds files of different models: copy it again, or {advice}")
+        raise ModelDirectoryError(f"{directory} holds files of different models: copy it again, or {_ADVICE}")
     return Model(card, items, weights)
 
 
 def _check(directory: Path, items: int, weights: dict[str, Floats]) -> None:
     for name, shape in shapes(items).items():
         if name not in weights or weights[name].shape != shape or not np.isfinite(weights[name]).all():
-            raise ModelDirectoryError(f"{directory}: tensor {name} is not a finite array of shape {shape}")
+            fault = f"tensor {name} is not a finite array of shape {shape}"
+            raise ModelDirectoryError(f"{directory} holds no model ({fault}): copy it again, or {_ADVICE}")
 
 
 def _version(card: Card, items: list[str], weights: dict[str, Floats]) -> str:

@@ -20,6 +20,7 @@ STATE_UNIT = 2.0**-14
 WEIGHT_UNIT = 2.0**-12
 EMBEDDING_UNIT = 2.0**-10
 _LIMITS = {"item_input": 8, "hidden": 8}
+_HAZARD_LIMIT = 30  # a hazard of 1 to the last bit has no logarithm of what it leaves
 _ONE = round(1 / STATE_UNIT)
 _HALF_TABLE = 32_768  # gate tables cover (-8, 8) in steps of WEIGHT_UNIT
 _TABLE_ITEMS = 200_000  # beyond, the item's input is computed per step: a table would take 768 bytes an item
@@ -104,14 +105,14 @@ class Predictor:
         self._window = grid["window"]
 
     def item_rows(self, item: Ints) -> Ints:
-        """Return the table row of each item hash [n]; 0 stands for an item that the model does not know."""
+        """Return the table row of each item hash, any shape; 0 stands for an item that the model does not know."""
         if not len(self._hashes):
-            return np.zeros(len(item), np.intp)
+            return np.zeros(item.shape, np.intp)
         at = np.minimum(np.searchsorted(self._hashes, item), len(self._hashes) - 1)
         return np.where(self._hashes[at] == item, self._hash_rows[at], 0)
 
     def knows(self, item: Ints) -> npt.NDArray[np.bool_]:
-        """Return whether the model has seen each item hash [n]."""
+        """Return whether the model has seen each item hash, any shape."""
         return self.item_rows(item) > 0
 
     def advance(self, states: States, steps: Steps, lengths: Ints) -> States:
@@ -185,6 +186,6 @@ class Predictor:
         actions -= actions.max(axis=1, keepdims=True)
         np.exp(actions, out=actions)
         actions /= actions.sum(axis=1, keepdims=True)
-        hazards = np.ascontiguousarray(logits[:, len(OUTCOMES) :])
+        hazards = np.clip(logits[:, len(OUTCOMES) :], -_HAZARD_LIMIT, _HAZARD_LIMIT)
         hazards = 1 / (1 + np.exp(-hazards))
         return actions, hazards.reshape(len(states), len(TARGETS), TIME_BINS)

@@ -6,17 +6,20 @@ import numpy as np
 import numpy.typing as npt
 
 from models.predictor import EMBEDDING_UNIT, Predictor, States
-from models.state import ACTIONS, RING, Floats, Ints, Rows
+from models.state import ACTIONS, HIDDEN, RING, Floats, Ints, Rows
 
 _BLOCK = 4_000_000  # scores held at a time
+_MAX_EMBEDDING, _MAX_BIAS = 8, 64
 
 
 @dataclass(frozen=True)
 class Slates:
     """Slates of users, best item first.
 
+    `places` is the length asked for, or the number of items if that is smaller.
+
     Args:
-        item: number of the item in `Predictor.items`, -1 where there are fewer items than places [users, places].
+        item: number of the item in `Predictor.items`, -1 where nothing is left to show [users, places].
         score: the model's score: a logit, comparable within one slate [users, places].
         seen: whether the item is in the user's ring [users, places].
         known: whether the model knows any item of the user's ring; if not the slate is of popular items [users].
@@ -32,7 +35,8 @@ def top_items(rows: Rows, model: Predictor, places: int) -> Slates:
     """Return the slate of each user.
 
     Candidates are chosen by float32 scores with room to spare, and ranked by exact ones, ties by item number, so that
-    the slate does not depend on which users stand in a batch.
+    the slate does not depend on which users stand in a batch. Where float32 may have left out an item of the slate,
+    every item is ranked.
 
     Args:
         rows: `ROW` [users].
@@ -44,15 +48,15 @@ def top_items(rows: Rows, model: Predictor, places: int) -> Slates:
     bought = np.where(rows["ring_action"] == ACTIONS.index("purchase"), ring, 0)
     query = item_query(rows["now"], model)
     wanted = min(places + RING, items)
-    candidates = np.concatenate(
-        [_candidates(block, model, wanted) for block in np.array_split(query, _blocks(len(query), items))]
-        or [np.zeros((0, wanted), np.intp)]
-    )
-    score = np.einsum("uh,uch->uc", query, model.embedding[candidates].astype(np.float64))
-    score += model.item_bias[candidates]
-    score[(candidates[:, :, None] == bought[:, None, :]).any(axis=2)] = -np.inf
-    best = np.lexsort((candidates, -score), axis=1)[:, :places]
-    item, score = np.take_along_axis(candidates, best, axis=1), np.take_along_axis(score, best, axis=1)
+    blocks = [_candidates(block, model, wanted) for block in np.array_split(query, _blocks(len(query), items))]
+    candidates = np.concatenate([chosen for chosen, _ in blocks])
+    item, score = _ranked(query, candidates, bought, model, places)
+    if wanted < items:
+        others = np.concatenate([bound for _, bound in blocks])
+        every = np.arange(1, items + 1)[None]
+        for user in np.flatnonzero(score[:, -1] <= others).tolist():
+            one = slice(user, user + 1)
+            item[one], score[one] = _ranked(query[one], every, bought[one], model, places)
     return Slates(
         item=np.where(np.isfinite(score), item - 1, -1),
         score=score,
@@ -71,9 +75,23 @@ def _blocks(users: int, items: int) -> int:
     return max(1, -(-users * items // _BLOCK))
 
 
-def _candidates(query: npt.NDArray[np.float64], model: Predictor, wanted: int) -> Ints:
+def _ranked(
+    query: npt.NDArray[np.float64], candidates: Ints, bought: Ints, model: Predictor, places: int
+) -> tuple[Ints, Floats]:
+    score = np.einsum("uh,uch->uc", query, model.embedding[candidates].astype(np.float64))
+    score += model.item_bias[candidates]
+    score[(candidates[:, :, None] == bought[:, None, :]).any(axis=2)] = -np.inf
+    best = np.lexsort((candidates, -score), axis=1)[:, :places]
+    return np.take_along_axis(candidates, best, axis=1), np.take_along_axis(score, best, axis=1)
+
+
+def _candidates(query: npt.NDArray[np.float64], model: Predictor, wanted: int) -> tuple[Ints, Floats]:
+    """Return the candidates of each user [users, wanted], and what no other item's score exceeds [users]."""
     scores = query.astype(np.float32) @ model.embedding[1:].T  # [users, items]
     scores += model.item_bias[1:]
     if wanted == scores.shape[1]:
-        return np.broadcast_to(np.arange(1, wanted + 1), scores.shape)
-    return np.argpartition(scores, -wanted, axis=1)[:, -wanted:] + 1
+        return np.broadcast_to(np.arange(1, wanted + 1), scores.shape), np.full(len(scores), -np.inf)
+    chosen = np.argpartition(scores, -wanted, axis=1)[:, -wanted:]
+    reach = np.abs(query).sum(axis=1) * _MAX_EMBEDDING + _MAX_BIAS
+    error = (HIDDEN + 2) * 2.0**-24 * reach  # Higham, Accuracy and Stability of Numerical Algorithms, section 3.1
+    return chosen + 1, np.take_along_axis(scores, chosen, axis=1).min(axis=1) + error

@@ -1,10 +1,27 @@
-"""Small real parts for tests: a model with random weights, columns of random events."""
+"""Small real parts for tests: a model with random weights, columns of random events, records of an input topic."""
 
+from typing import Any, NamedTuple
+
+import msgspec
 import numpy as np
 
 from models.history import Events
 from models.model_directory import Card, Model, shapes
 from models.predictor import Predictor
+from schemas.cloudevents import Headers
+
+START_MS = 1_760_000_000_000
+"""The time of the first event in most tests."""
+
+
+class InputRecord(NamedTuple):
+    """A record as aiokafka hands it out, as far as the pipeline looks at it."""
+
+    key: bytes | None
+    value: bytes | None
+    offset: int = 0
+    timestamp: int = START_MS
+    headers: Headers = ()
 
 
 def random_model(items: int = 20, seed: int = 0, version: str = "0123456789ab") -> Model:
@@ -38,3 +55,16 @@ def event_columns(users: list[int], actions: list[int], times: list[int], offset
         id=number + 1,
         context=number % 256,
     )
+
+
+def event_json(user: str = "ann", item: str = "i1", ts_ms: int = START_MS, **fields: Any) -> bytes:
+    """Return an event as a producer sends it; a field given as None is left out."""
+    event = {"event_id": f"{user}-{item}-{ts_ms}", "user_id": user, "item_id": item, "ts_ms": ts_ms} | fields
+    return msgspec.json.encode({name: value for name, value in event.items() if value is not None})
+
+
+def event_record(
+    user: str = "ann", item: str = "i1", ts_ms: int = START_MS, offset: int = 0, **fields: Any
+) -> InputRecord:
+    """Return a valid record of an input topic, produced when its event happened."""
+    return InputRecord(user.encode(), event_json(user, item, ts_ms, **fields), offset, ts_ms)

@@ -1,0 +1,165 @@
+"""The slate against a full sort of exact scores."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from builders import random_model
+
+from models.model_directory import Model
+from models.predictor import EMBEDDING_UNIT, Predictor
+from models.slate import item_query, top_items
+from models.state import HIDDEN, RING, Floats, Rows, empty_rows
+
+VIEW, PURCHASE = 0, 2
+
+
+def users_with_rings(model: Predictor, users: int, seed: int = 0, bought_share: float = 0.3) -> Rows:
+    """Users of random states, each with 0 to RING events on items that the model mostly knows."""
+    random = np.random.default_rng(seed)
+    rows = empty_rows(users)
+    rows["now"] = random.integers(-(2**14), 2**14, (users, HIDDEN))
+    rows["accepted"] = random.integers(0, 2 * RING, users)
+    known = model.item_hashes[random.integers(0, len(model.items), (users, RING))]
+    rows["ring_item"] = np.where(random.random((users, RING)) < 0.9, known, 12345)
+    rows["ring_action"] = np.where(random.random((users, RING)) < bought_share, PURCHASE, VIEW)
+    return rows
+
+
+def full_sort(rows: Rows, model: Predictor, user: int, places: int) -> list[tuple[int, float, bool]]:
+    """Item, score and seen of the slate by the formula, one item at a time."""
+    held = min(int(rows["accepted"][user]), RING)
+    ring = rows["ring_item"][user][:held].tolist()
+    bought = rows["ring_item"][user][:held][rows["ring_action"][user][:held] == PURCHASE].tolist()
+    query = exact_query(rows, model)[user]
+    scored = [
+        (-float(query @ model.embedding[k + 1].astype(np.float64) + model.item_bias[k + 1]), k, item in ring)
+        for k, item in enumerate(model.item_hashes.tolist())
+        if item not in bought
+    ]
+    return [(k, -score, seen) for score, k, seen in sorted(scored)[:places]]
+
+
+def exact_query(rows: Rows, model: Predictor) -> npt.NDArray[np.float64]:
+    query = rows["now"] / 2**14 @ model.query
+    return np.clip(np.rint(query * 2**10) / 2**10, -512, 512)
+
+
+@pytest.mark.parametrize(("items", "places"), [(300, 10), (300, 1), (30, 10), (20, 10), (3, 10), (1, 1)])
+def test_slate_is_the_top_of_a_full_sort_without_what_was_bought(items: int, places: int) -> None:
+    model = Predictor(random_model(items))
+    rows = users_with_rings(model, 50)
+    slates = top_items(rows, model, places)
+    assert slates.item.shape == (50, min(places, items))
+    for user in range(50):
+        expected = full_sort(rows, model, user, places)
+        shown = slates.item[user] >= 0
+        got = zip(
+            slates.item[user][shown].tolist(),
+            slates.score[user][shown].tolist(),
+            slates.seen[user][shown].tolist(),
+            strict=True,
+        )
+        assert list(got) == expected
+
+
+def test_queries_are_on_the_grid_that_keeps_scores_exact() -> None:
+    model = Predictor(random_model(5))
+    rows = users_with_rings(model, 100)
+    query = item_query(rows["now"], model)
+    assert (query == exact_query(rows, model)).all()
+    assert (query / EMBEDDING_UNIT % 1 == 0).all()
+
+
+def test_items_of_equal_score_stand_in_order_of_their_numbers() -> None:
+    model = random_model(200)
+    weights = dict(model.weights)
+    weights["item_embedding"] = np.repeat(weights["item_embedding"][:1], 201, axis=0)
+    weights["item_bias"] = np.zeros(201, np.float32)
+    all_alike = remade(model, weights)
+    slates = top_items(users_with_rings(all_alike, 5, bought_share=0), all_alike, 10)
+    assert slates.item.tolist() == [list(range(10))] * 5
+
+
+def test_items_that_float32_cannot_tell_apart_are_ranked_exactly() -> None:
+    """Scores of 14112 that differ by 2**-18: all the same number in float32."""
+    model = random_model(200)
+    weights = {name: np.zeros_like(w) for name, w in model.weights.items()}
+    weights["query"] = np.eye(HIDDEN, dtype=np.float32) * 64
+    weights["item_embedding"] += 7
+    weights["item_embedding"][1:, 0] += np.random.default_rng(0).permutation(200) * np.float32(EMBEDDING_UNIT)
+    close = remade(model, weights)
+    rows = empty_rows(1)
+    rows["now"] = 2**13
+    rows["now"][0, 0] = 1
+    slates = top_items(rows, close, 10)
+    assert [(k, s) for k, s, _ in full_sort(rows, close, 0, 10)] == list(
+        zip(slates.item[0].tolist(), slates.score[0].tolist(), strict=True)
+    )
+
+
+def test_whoever_bought_the_best_items_gets_the_next_best() -> None:
+    model = Predictor(random_model(300))
+    rows = empty_rows(1)
+    best = full_sort(rows, model, 0, 40)
+    rows["accepted"] = RING
+    rows["ring_action"] = PURCHASE
+    rows["ring_item"][0] = [model.item_hashes[item] for item, _, _ in best[:RING]]
+    assert top_items(rows, model, 10).item[0].tolist() == [item for item, _, _ in best[RING : RING + 10]]
+
+
+def test_what_was_only_viewed_is_shown_as_seen() -> None:
+    model = Predictor(random_model(300))
+    rows = empty_rows(1)
+    best = top_items(rows, model, 2).item[0].tolist()
+    rows["accepted"] = 2
+    rows["ring_item"][0, :3] = [model.item_hashes[best[0]], 0, model.item_hashes[best[1]]]  # the third is no event yet
+    slate = top_items(rows, model, 2)
+    assert slate.item[0].tolist() == best
+    assert slate.seen[0].tolist() == [True, False]
+
+
+def test_slate_knows_whether_it_rests_on_any_known_item() -> None:
+    model = Predictor(random_model(10))
+    rows = empty_rows(3)
+    rows["accepted"] = [0, 1, 2]
+    rows["ring_item"][:, 0] = 12345  # unknown
+    rows["ring_item"][:, 1] = model.item_hashes[4]
+    assert top_items(rows, model, 3).known.tolist() == [False, False, True]
+
+
+def test_nothing_is_left_to_show_to_whoever_bought_it_all() -> None:
+    model = Predictor(random_model(2))
+    rows = empty_rows(1)
+    rows["accepted"] = 2
+    rows["ring_action"] = PURCHASE
+    rows["ring_item"][0, :2] = model.item_hashes
+    assert top_items(rows, model, 10).item.tolist() == [[-1, -1]]
+
+
+def test_model_without_items_gives_empty_slates() -> None:
+    assert top_items(empty_rows(3), Predictor(random_model(0)), 10).item.shape == (3, 0)
+
+
+def test_no_split_or_order_of_a_batch_changes_a_slate() -> None:
+    model = Predictor(random_model(300))
+    rows = users_with_rings(model, 120)
+    whole = top_items(rows, model, 10)
+    random = np.random.default_rng(1)
+    for _ in range(30):
+        cuts = np.sort(random.choice(120, random.integers(1, 12), replace=False))
+        for part in np.split(random.permutation(120), cuts):
+            slates = top_items(rows[part], model, 10)
+            assert slates.item.tobytes() == whole.item[part].tobytes()
+            assert slates.score.tobytes() == whole.score[part].tobytes()
+
+
+def test_many_users_in_blocks_get_the_slates_of_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Predictor(random_model(100))
+    rows = users_with_rings(model, 40)
+    whole = top_items(rows, model, 10)
+    monkeypatch.setattr("models.slate._BLOCK", 700)
+    assert top_items(rows, model, 10).item.tobytes() == whole.item.tobytes()
+
+
+def remade(model: Model, weights: dict[str, Floats]) -> Predictor:
+    return Predictor(Model(model.card, model.items, weights))
