@@ -133,10 +133,14 @@ def _check_partitions(settings: Settings, wanted: list[Topic], found: dict[str, 
     wrong = {topic.name: found[topic.name] for topic in of_users if found[topic.name] != settings.partitions}
     if not wrong:
         return
-    counts = ", ".join(f"{name} has {count}" for name, count in wrong.items())
-    all_counts = {found[topic.name] for topic in of_users}
-    if len(all_counts) == 1:
-        advice = f"set NEXTACT_PARTITIONS={all_counts.pop()}"
-    else:
-        advice = f"all topics of users need as many: add partitions, or delete the topic and run `{CREATE}`"
-    raise PartitionsDiffer(f"{counts} partitions where the settings say {settings.partitions}: {advice}")
+    counts = set(wrong.values())
+    if len(counts) == 1 and len(wrong) == len(of_users):
+        count = counts.pop()
+        raise PartitionsDiffer(
+            f"the topics have {count} partitions and the settings say {settings.partitions}: set NEXTACT_PARTITIONS={count}"
+        )
+    each = ", ".join(f"{name} {count}" for name, count in wrong.items())
+    raise PartitionsDiffer(
+        f"topics have other numbers of partitions than the {settings.partitions} of the settings ({each}): all topics of"
+        f" users need as many. Add partitions, or delete those topics and run `{CREATE}`"
+    )

@@ -1,0 +1,27 @@
+"""What tests share: a real Apache Kafka, where KAFKA_HOME names one."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from streams.broker import KafkaHome
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def kafka_home() -> Path:
+    """The folder with Apache Kafka's jars; a relative KAFKA_HOME counts from the root of the repository."""
+    named = os.environ.get("KAFKA_HOME")
+    if not named:
+        pytest.skip("KAFKA_HOME is not set: it names a folder with Apache Kafka's jars in libs/, which Java 17 runs")
+    return (ROOT / named).resolve()
+
+
+@pytest.fixture(scope="session")
+def kafka(kafka_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of an Apache Kafka that all tests of the run share: give your topics a prefix of their own."""
+    with KafkaHome(kafka_home, tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker.bootstrap_servers
