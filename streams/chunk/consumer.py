@@ -1,6 +1,7 @@
 """Chunks in: each poll becomes one message, whose value is the chunk `{TP: [record, ...]}`."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -88,12 +89,13 @@ class ChunkConsumer(driver.Consumer):
             else:
                 inputs[tp] = records
                 self._check_position(tp, records)
-        self._alignment.add(inputs)
+        now_s = asyncio.get_running_loop().time()
+        self._alignment.add(inputs, now_s)
         assigned = {tp for tp in active if not self._is_changelog_tp(tp)}
         for tp in self._alignment.behind(assigned, self._caught_up):
             # control records of transactions move the position and are never seen
             self._next_offset[tp] = await self.position(tp) or 0
-        chunk = self._alignment.take(assigned, self._caught_up, asyncio.get_running_loop().time())
+        chunk = self._alignment.take(assigned, self._caught_up, now_s, time.time_ns() // 1_000_000)
         if chunk and self.flow_active and generation == self.app.consumer_generation_id:
             await self._deliver(chunk)
 

@@ -20,7 +20,10 @@ def worker(
 
     Example: KAFKA_BOOTSTRAP_SERVERS=localhost:9092 nextact worker --model models/shop
     """
+    from streams.logs import configure_logging
     from streams.settings import read_settings
     from streams.worker import run
 
-    run(read_settings(model=model, metrics_port=metrics_port))
+    settings = read_settings(model=model, metrics_port=metrics_port)
+    configure_logging(settings.log_level, settings.log_format)
+    run(settings)

@@ -1,0 +1,5 @@
+"""`python -m streams`: the command `nextact`."""
+
+from streams.cli import app
+
+app()

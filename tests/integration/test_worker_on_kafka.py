@@ -1,0 +1,185 @@
+"""One worker on real Kafka: bad input, silence, a clean stop, and what it says when something is missing."""
+
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+from builders import random_model
+from workers import Worker, final_rows, records, running, wait_until_committed
+
+from models.model_directory import save
+from schemas.dead_letters import decode_dead_letter
+from schemas.outputs import ChurnRisk, NextAction
+from streams.clients import producer
+from streams.settings import Settings, read_settings
+from streams.topics import create_topics
+
+pytestmark = pytest.mark.broker
+
+HOUR_MS = 3_600_000
+
+
+@pytest.fixture
+def settings(kafka: str, tmp_path: Path) -> Settings:
+    """Topics and a model of its own for each test."""
+    save(random_model(items=50), tmp_path / "model")
+    prefix = f"worker{time.time_ns()}."
+    made = read_settings(bootstrap_servers=kafka, topic_prefix=prefix, model=tmp_path / "model", partitions=2)
+    create_topics(made, for_replay=True)
+    return made
+
+
+def event(number: int, user: str, ts_ms: int, item: str = "i1") -> bytes:
+    return msgspec.json.encode({"event_id": f"e{number}", "user_id": user, "item_id": item, "ts_ms": ts_ms})
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def test_bad_records_become_dead_letters_and_the_stream_goes_on(settings: Settings, tmp_path: Path) -> None:
+    now = now_ms()
+    good = [(f"u{k}".encode(), event(k, f"u{k}", now)) for k in range(10)]
+    bad = {
+        "not_json": (b"a", b"{"),
+        "wrong_type": (b"a", event(1, "a", now).replace(b'"i1"', b"7")),
+        "missing_field": (b"a", b'{"user_id":"a"}'),
+        "empty_id": (b"a", event(1, "", now)),
+        "bad_time": (b"a", event(1, "a", -1)),
+        "future_time": (b"a", event(1, "a", now + 10 * HOUR_MS)),
+        "oversized": (b"a", b'{"x":"' + b"x" * 70_000 + b'"}'),
+        "key_mismatch": (b"b", event(1, "a", now)),
+        "unknown_item": (b"a", event(1, "a", now, item="never heard of")),
+        "empty": (b"a", None),
+    }
+    views = settings.topic_prefix + "views"
+    with producer(settings) as sender:
+        for number, (key, value) in enumerate(good[:5]):
+            sender.send(views, value, key, partition=number % 2)
+        for key, value in bad.values():
+            sender.send(views, value, key)
+        version = [("ce_type", b"nextact.views.v2")]
+        sender.send(views, event(1, "a", now), b"a", headers=version)
+        for number, (key, value) in enumerate(good[5:]):
+            sender.send(views, value, key, partition=number % 2)
+        sender.flush()
+    total = len(good) + len(bad) + 1
+    with running(settings, tmp_path / "log", NEXTACT_UNKNOWN_ITEMS="reject") as worker:
+        worker.wait_until_handled(total)
+        wait_until_committed(settings)
+        metrics = worker.metrics()
+    letters = {}
+    for key, value in records(settings, settings.topic_prefix + "dead-letters"):
+        letter = decode_dead_letter(value)
+        assert (letter.topic, letter.key) == (views, key)
+        letters[letter.reason] = letter
+    assert letters.keys() == {*bad, "unsupported_version"}
+    for reason, (key, value) in bad.items():
+        assert (letters[reason].key, letters[reason].value) == (key, value)
+        assert metrics["nextact_rejected_total", reason, "views"] == 1
+    assert letters["unsupported_version"].headers == [("ce_type", b"nextact.views.v2")]
+    answered = {key for key, _ in records(settings, settings.topic_prefix + "next-actions")}
+    assert answered == {key for key, _ in good}
+    assert metrics["nextact_events_total", "applied"] == len(good)
+
+
+def test_silent_user_is_scored_without_an_event_once(settings: Settings, tmp_path: Path) -> None:
+    user_ids = [f"u{k}" for k in range(40)]
+    with producer(settings) as sender:
+        for k, user in enumerate(user_ids):
+            sender.send(settings.topic_prefix + "views", event(k, user, now_ms() - 400 * 24 * HOUR_MS), user.encode())
+        sender.flush()
+    with running(settings, tmp_path / "log") as worker:
+        worker.wait_until_handled(len(user_ids))
+        wait_until_committed(settings)
+        silent = _wait_for_silence(settings)
+        assert worker.stop() == 0
+    rows = final_rows(settings)
+    for message in silent:
+        assert message.trigger == "silence"
+        assert message.silent_ms >= 600_000
+        assert message.previous_band != message.band
+    last = {message.user_id: message for message in silent}
+    bands = ("low", "medium", "high")
+    assert all(bands[rows[user.encode()]["band"] - 1] == message.band for user, message in last.items())
+    with running(settings, tmp_path / "again") as worker:
+        time.sleep(5)
+        assert worker.stop() == 0
+    assert [m.id for m in _silence(settings)] == [m.id for m in silent]
+
+
+def _silence(settings: Settings) -> list[ChurnRisk]:
+    values = [value for _, value in records(settings, settings.topic_prefix + "churn-risk")]
+    return [m for m in (msgspec.json.decode(v, type=ChurnRisk) for v in values) if m.trigger == "silence"]
+
+
+def _wait_for_silence(settings: Settings) -> list[ChurnRisk]:
+    """Wait until some have come, and no more do."""
+    deadline, last = time.monotonic() + 60, []
+    while time.monotonic() < deadline:
+        now = _silence(settings)
+        if now and len(now) == len(last):
+            return now
+        last = now
+        time.sleep(3)
+    raise AssertionError("no churn risk came from silence alone")
+
+
+def test_restarted_worker_answers_from_recovered_rows(settings: Settings, tmp_path: Path) -> None:
+    views = settings.topic_prefix + "views"
+    for run in range(2):
+        with producer(settings) as sender:
+            for k in range(20):
+                sender.send(views, event(100 * run + k, f"u{k % 5}", now_ms() - HOUR_MS + k), f"u{k % 5}".encode())
+            sender.flush()
+        with running(settings, tmp_path / f"log{run}") as worker:
+            worker.wait_until_handled(20)
+            wait_until_committed(settings)
+            assert worker.stop() == 0
+    last = {
+        key: msgspec.json.decode(value, type=NextAction)
+        for key, value in records(settings, settings.topic_prefix + "next-actions")
+    }
+    assert [last[f"u{k}".encode()].totals["view"] for k in range(5)] == [8] * 5
+
+
+def test_two_workers_share_the_users_and_one_takes_over(settings: Settings, tmp_path: Path) -> None:
+    views = settings.topic_prefix + "views"
+    now = now_ms()
+
+    def send(first: int) -> None:
+        with producer(settings) as sender:
+            for k in range(first, first + 100):
+                sender.send(views, event(k, f"u{k % 20}", now + k), f"u{k % 20}".encode())
+            sender.flush()
+
+    with running(settings, tmp_path / "a") as first, running(settings, tmp_path / "b") as second:
+        deadline = time.monotonic() + 60
+        while not first.metrics().get(("nextact_partitions",)) == second.metrics().get(("nextact_partitions",)) == 1:
+            assert time.monotonic() < deadline, (first.tail(), second.tail())
+            time.sleep(0.2)
+        send(0)
+        wait_until_committed(settings)
+        first.kill()
+        send(100)
+        wait_until_committed(settings)
+        assert second.metrics()["nextact_partitions",] == 2
+    totals = {key: int(row["total"].sum()) for key, row in final_rows(settings).items()}
+    assert totals == {f"u{k}".encode(): 10 for k in range(20)}
+
+
+def test_worker_ends_with_one_line_and_code_2(settings: Settings, tmp_path: Path) -> None:
+    cases = {
+        "no topics": (settings.model_copy(update={"topic_prefix": "nobody."}), "nextact topics create"),
+        "another number of partitions": (settings.model_copy(update={"partitions": 3}), "partitions"),
+        "no broker": (settings.model_copy(update={"bootstrap_servers": "127.0.0.1:1"}), "KAFKA_BOOTSTRAP_SERVERS"),
+        "no model": (settings.model_copy(update={"model": tmp_path}), "nextact train"),
+    }
+    for name, (wrong, advice) in cases.items():
+        worker = Worker(wrong, tmp_path / name)
+        assert worker.process.wait(30) == 2, name
+        lines = worker.log.read_text().splitlines()
+        assert len(lines) == 1, (name, lines)
+        assert lines[0].startswith("error: "), name
+        assert advice in lines[0], (name, lines)
