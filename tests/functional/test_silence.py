@@ -1,0 +1,119 @@
+"""`rescore`: what is published while nobody does anything."""
+
+from collections import defaultdict
+
+import msgspec
+import numpy as np
+from builders import START_MS, event_record, random_model
+from chunks import DAY_MS, NOW_MS, VIEWS, handle, validate
+
+from models.churn import FIRST_RESCORE_MS
+from models.features import TIME_BINS
+from models.model_directory import OUTCOMES, TARGETS, Model
+from models.predictor import Predictor
+from models.state import NEVER, Rows
+from schemas.outputs import ChurnRisk
+from schemas.topics import CHURN_RISK
+from streams.outputs import Output
+from streams.pipeline import Options, process, rescore
+from streams.user_rows import UserRows
+
+
+def leavers(version: str = "00abcdef0000") -> Predictor:
+    """A model of users who come again within hours or stay away: their risk grows with silence alone."""
+    model = random_model(version=version)
+    weights = {name: w * 0 if name in ("readout", "window") else w for name, w in model.weights.items()}
+    hazards = np.full((len(TARGETS), TIME_BINS), -4.6)
+    hazards[:, :17] = -1.4
+    weights["readout_bias"] = np.concatenate([np.zeros(len(OUTCOMES)), hazards.ravel()]).astype(np.float32)
+    return Predictor(Model(model.card, model.items, weights))
+
+
+LEAVERS = leavers()
+
+
+def silent_users(count: int = 4) -> tuple[list[bytes], Rows]:
+    """Users of one event each, a minute apart."""
+    users = UserRows()
+    handle(
+        users, {VIEWS: [event_record(f"u{k}", ts_ms=START_MS + 60_000 * k, offset=k) for k in range(count)]}, LEAVERS
+    )
+    keys = [f"u{k}".encode() for k in range(count)]
+    return keys, users.read(3, keys)
+
+
+def chain(keys: list[bytes], rows: Rows, now_ms: int) -> tuple[Rows, list[Output]]:
+    """Rescore until nobody is due, as the timer does."""
+    made: list[Output] = []
+    while (rows["rescore_ms"] <= now_ms).any():
+        rows, outputs, _ = rescore(3, keys, rows, LEAVERS, now_ms, Options())
+        made += outputs
+    return rows, made
+
+
+def test_silence_is_told_only_when_the_band_changes_and_as_of_the_scheduled_time() -> None:
+    keys, rows = silent_users()
+    early, made, changed = rescore(3, keys, rows, LEAVERS, START_MS + FIRST_RESCORE_MS + 60_000, Options())
+    assert (made, changed.tolist()) == ([], [])
+    assert (early["rescore_ms"][:2] > rows["rescore_ms"][:2]).all()
+    assert early[2:].tobytes() == rows[2:].tobytes()  # not due yet
+    due = int(early["rescore_ms"][0])
+    late_ms = due + 30_000  # the timer comes when it can: the message is about the moment that was scheduled
+    scored, made, changed = rescore(3, keys, early, LEAVERS, late_ms, Options())
+    assert changed.tolist() == [0]
+    [output] = made
+    assert (output.topic, output.partition, output.key) == (CHURN_RISK, 3, b"u0")
+    message = msgspec.json.decode(output.value, type=ChurnRisk)
+    assert (message.as_of_ms, message.silent_ms, message.trigger) == (due, due - START_MS, "silence")
+    assert (message.previous_band, message.band) == ("low", "medium")
+    assert message.valid_until_ms == due + Options().valid_for_ms
+    assert scored["band"][0] == 2
+    assert rows["band"].tolist() == [1] * 4  # the rows handed in are not touched
+
+
+def test_whoever_stays_away_goes_from_low_to_high_and_is_then_left_alone() -> None:
+    keys, rows = silent_users()
+    scored, made = chain(keys, rows, START_MS + 300 * DAY_MS)
+    bands: dict[str, list[tuple[str | None, str]]] = defaultdict(list)
+    for output in made:
+        message = msgspec.json.decode(output.value, type=ChurnRisk)
+        bands[message.user_id].append((message.previous_band, message.band))
+    assert dict(bands) == {key.decode(): [("low", "medium"), ("medium", "high")] for key in keys}
+    assert scored["rescore_ms"].tolist() == [NEVER] * 4
+    validate(made)
+
+
+def test_messages_of_silence_do_not_depend_on_when_or_with_whom_they_are_made() -> None:
+    keys, rows = silent_users()
+    whole, made = chain(keys, rows, START_MS + 300 * DAY_MS)
+    again, step_by_step = rows, []
+    for day in range(0, 301, 5):
+        again, outputs = chain(keys, again, START_MS + day * DAY_MS)
+        step_by_step += outputs
+    assert again.tobytes() == whole.tobytes()
+    assert sorted(step_by_step) == sorted(made)
+    alone = [output for k in range(4) for output in chain(keys[k : k + 1], rows[k : k + 1], START_MS + 300 * DAY_MS)[1]]
+    assert sorted(alone) == sorted(made)
+    ids = [msgspec.json.decode(output.value)["id"] for output in made]
+    assert len(set(ids)) == len(ids)
+
+
+def test_event_after_silence_starts_anew() -> None:
+    keys, rows = silent_users(1)
+    scored, _ = chain(keys, rows, START_MS + 300 * DAY_MS)
+    users = UserRows()
+    users.write(3, keys, scored)
+    result = process({VIEWS: [event_record("u0", ts_ms=START_MS + 9, offset=9)]}, users, LEAVERS, NOW_MS, Options())
+    row = result.changes[3].rows[0]
+    assert (row["band"], row["rescore_ms"]) == (1, START_MS + 9 + FIRST_RESCORE_MS)
+
+
+def test_rows_of_another_model_are_left_alone_by_silence() -> None:
+    keys, rows = silent_users()
+    rows["model"][1] = 77
+    scored, made, changed = rescore(3, keys, rows, LEAVERS, START_MS + 300 * DAY_MS, Options())
+    assert scored["rescore_ms"][1] == NEVER
+    scored["rescore_ms"][1] = rows["rescore_ms"][1]
+    assert scored[1:2].tobytes() == rows[1:2].tobytes()
+    assert 1 not in changed
+    assert b"u1" not in [output.key for output in made]
