@@ -12,7 +12,7 @@ import polars as pl
 from models.history import Tally
 from models.model_directory import Card
 from models.predictor import Predictor
-from models.scoring import Forecast, NextActionScore, Outcomes, score_next_actions
+from models.scoring import Forecast, NextActionScore, score_next_actions
 from schemas.cloudevents import Headers
 from schemas.outputs import NextAction
 from schemas.partitioner import partition
@@ -123,4 +123,4 @@ class Forecasts:
     def score(self, events: pl.DataFrame, card: Card, from_ms: int | None = None) -> NextActionScore:
         """Score them against the log; by default only what is later than all that the model was trained on."""
         since = card.trained_until_ms + 1 if from_ms is None else from_ms
-        return score_next_actions(self._kept, Outcomes(events, card.leave_after_ms), since)
+        return score_next_actions(self._kept, events, since)

@@ -1,4 +1,4 @@
-"""What tests share: a real Apache Kafka, where KAFKA_HOME names one."""
+"""What tests share: a real Apache Kafka where KAFKA_HOME names one, and the embedded broker."""
 
 import os
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.broker import KafkaHome
+from streams.broker import EmbeddedBroker, KafkaHome
 
 ROOT = Path(__file__).parent.parent
 
@@ -24,4 +24,13 @@ def kafka_home() -> Path:
 def kafka(kafka_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of an Apache Kafka that all tests of the run share: give your topics a prefix of their own."""
     with KafkaHome(kafka_home, tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker.bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+def embedded_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of the embedded broker: enough for what sends and reads without a group."""
+    if not EmbeddedBroker.is_installed():
+        pytest.skip("the embedded broker is not installed: pip install 'nextact[demo]'")
+    with EmbeddedBroker(tmp_path_factory.mktemp("embedded")) as broker:
         yield broker.bootstrap_servers

@@ -76,8 +76,8 @@ def backtest(
     typer.echo(f"{result.events:,} events of {len(result.users):,} users; outputs in {out}")
     if score.scored:
         typer.echo(
-            f"next action: log-loss {score.log_loss:.4f} against {score.prior_log_loss:.4f} of the best constant"
-            f" forecast, over {score.scored:,} forecasts"
+            f"next action, given that one came: log-loss {score.log_loss:.4f}, always saying the prior"
+            f" {score.prior_log_loss:.4f}, over {score.scored:,} forecasts"
         )
     else:
         typer.echo("nothing scored: the model was trained on the whole log; --score-all scores it all the same")

@@ -40,8 +40,8 @@ def now_ms() -> int:
 
 def test_bad_records_become_dead_letters_and_the_stream_goes_on(settings: Settings, tmp_path: Path) -> None:
     now = now_ms()
-    good = [(f"u{k}".encode(), event(k, f"u{k}", now)) for k in range(10)]
-    bad = {
+    good: list[tuple[bytes, bytes | None]] = [(f"u{k}".encode(), event(k, f"u{k}", now)) for k in range(10)]
+    bad: dict[str, tuple[bytes, bytes | None]] = {
         "not_json": (b"a", b"{"),
         "wrong_type": (b"a", event(1, "a", now).replace(b'"i1"', b"7")),
         "missing_field": (b"a", b'{"user_id":"a"}'),
@@ -116,7 +116,8 @@ def _silence(settings: Settings) -> list[ChurnRisk]:
 
 def _wait_for_silence(settings: Settings) -> list[ChurnRisk]:
     """Wait until some have come, and no more do."""
-    deadline, last = time.monotonic() + 60, []
+    deadline = time.monotonic() + 60
+    last: list[ChurnRisk] = []
     while time.monotonic() < deadline:
         now = _silence(settings)
         if now and len(now) == len(last):
