@@ -33,7 +33,7 @@ clean: ## Delete what make made: the virtual environment, builds, caches
 	find streams models schemas tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { \
 	  echo "nextact needs Python 3.11 to 3.13, and $(PYTHON) is: $$($(PYTHON) --version 2>&1)." \
 	    "Name another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
