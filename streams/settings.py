@@ -34,21 +34,21 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    bootstrap_servers: str | None = Field(None, validation_alias="KAFKA_BOOTSTRAP_SERVERS")
+    bootstrap_servers: str | None = Field(default=None, validation_alias="KAFKA_BOOTSTRAP_SERVERS")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", validation_alias="KAFKA_SECURITY_PROTOCOL"
+        default="PLAINTEXT", validation_alias="KAFKA_SECURITY_PROTOCOL"
     )
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        "PLAIN", validation_alias="KAFKA_SASL_MECHANISM"
+        default="PLAIN", validation_alias="KAFKA_SASL_MECHANISM"
     )
-    sasl_username: str | None = Field(None, validation_alias="KAFKA_SASL_USERNAME")
-    sasl_password: SecretStr | None = Field(None, validation_alias="KAFKA_SASL_PASSWORD")
-    ssl_cafile: Path | None = Field(None, validation_alias="KAFKA_SSL_CAFILE")
-    ssl_certfile: Path | None = Field(None, validation_alias="KAFKA_SSL_CERTFILE")
-    ssl_keyfile: Path | None = Field(None, validation_alias="KAFKA_SSL_KEYFILE")
-    ssl_password: SecretStr | None = Field(None, validation_alias="KAFKA_SSL_PASSWORD")
-    ssl_check_hostname: bool = Field(True, validation_alias="KAFKA_SSL_CHECK_HOSTNAME")
-    home: Path | None = Field(None, validation_alias="KAFKA_HOME")  # a folder with Apache Kafka's jars in libs/
+    sasl_username: str | None = Field(default=None, validation_alias="KAFKA_SASL_USERNAME")
+    sasl_password: SecretStr | None = Field(default=None, validation_alias="KAFKA_SASL_PASSWORD")
+    ssl_cafile: Path | None = Field(default=None, validation_alias="KAFKA_SSL_CAFILE")
+    ssl_certfile: Path | None = Field(default=None, validation_alias="KAFKA_SSL_CERTFILE")
+    ssl_keyfile: Path | None = Field(default=None, validation_alias="KAFKA_SSL_KEYFILE")
+    ssl_password: SecretStr | None = Field(default=None, validation_alias="KAFKA_SSL_PASSWORD")
+    ssl_check_hostname: bool = Field(default=True, validation_alias="KAFKA_SSL_CHECK_HOSTNAME")
+    home: Path | None = Field(default=None, validation_alias="KAFKA_HOME")  # a folder with Apache Kafka's jars in libs/
 
     topic_prefix: Prefix = ""
     partitions: PositiveInt = 8  # of every input and output topic
@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     future_tolerance_s: PositiveInt = 300
     valid_for_s: PositiveInt = 3600
     session_timeout_s: PositiveInt = 10
-    align_wait_ms: Annotated[int, Field(ge=0)] = 500
+    align_wait_ms: Annotated[int, Field(ge=0)] = 2000  # in a backlog: for a topic that is silent
     rescore_interval_s: Annotated[float, Field(gt=0)] = 1.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"  # auto: console on a terminal, else json

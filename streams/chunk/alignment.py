@@ -90,8 +90,9 @@ class Alignment:
         """Return the time that a partition has come to: whatever it brings next is not earlier."""
         if caught_up and live:
             return _ANY_TIME
-        patience_s = self._patience_s if caught_up else self._patience_s * _KNOWN_MORE
-        if now_s - self._heard_s.setdefault(tp, now_s) >= patience_s:
-            return _ANY_TIME
         records = self._waiting.get(tp)
-        return max(record.timestamp for record in records) if records else -_ANY_TIME
+        if records:  # never silent: a full partition is not fetched, and what it brings next is later than what it holds
+            return max(record.timestamp for record in records)
+        patience_s = self._patience_s if caught_up else self._patience_s * _KNOWN_MORE
+        silent_s = now_s - self._heard_s.setdefault(tp, now_s)
+        return _ANY_TIME if silent_s >= patience_s else -_ANY_TIME

@@ -25,7 +25,7 @@ class ChunkConsumer(driver.Consumer):
         self._next_offset: dict[TP, int] = {}
         self._generation = -1
         conf = self.app.conf
-        self._alignment = Alignment(max(64, conf.broker_max_poll_records // 8), self.app.align_wait_s)
+        self._alignment = Alignment(max(1, conf.broker_max_poll_records // 8), self.app.align_wait_s)
 
     async def perform_seek(self) -> None:
         """Go back to the committed offsets."""
