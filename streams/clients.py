@@ -1,5 +1,6 @@
 """Clients of kafka-python, and what aiokafka needs to reach the same broker: addresses and security."""
 
+import logging
 import socket
 import ssl
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError
 
-from streams.errors import BrokerRefused, BrokerUnavailable
+from streams.errors import BrokerUnavailable
 from streams.settings import Settings
 
 CONNECT_TIMEOUT_S = 3.0
@@ -142,18 +143,35 @@ def _reachable(settings: Settings) -> Iterator[None]:
         raise BrokerUnavailable(
             f"no broker answers: {'; '.join(problems)}. Start it, or correct KAFKA_BOOTSTRAP_SERVERS"
         )
+    log, reasons = logging.getLogger("kafka"), _Reasons()
+    log.addHandler(reasons)
+    log.propagate = False  # what it says while it tries again and again goes into one line
     try:
         yield
-    except KafkaError as error:
-        named = ",".join(settings.servers)
-        if "uthentication" in type(error).__name__ or "uthoriz" in type(error).__name__:
-            raise BrokerRefused(
-                f"{named} refuses us ({error}): check KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
-            ) from None
+    except KafkaError:
+        protocol = settings.security_protocol
+        suspects = ["KAFKA_BOOTSTRAP_SERVERS", "KAFKA_SECURITY_PROTOCOL"]
+        suspects += ["KAFKA_SASL_*"] if "SASL" in protocol else []
+        suspects += ["KAFKA_SSL_*"] if "SSL" in protocol else []
         raise BrokerUnavailable(
-            f"{named} accepts connections and does not answer as a Kafka broker over {settings.security_protocol}:"
-            " correct KAFKA_BOOTSTRAP_SERVERS or KAFKA_SECURITY_PROTOCOL"
+            f"{','.join(settings.servers)} accepts connections and does not answer as a Kafka broker over {protocol}"
+            f" ({reasons.last}): correct {' or '.join(suspects)}"
         ) from None
+    finally:
+        log.removeHandler(reasons)
+        log.propagate = True
+
+
+class _Reasons(logging.Handler):
+    """Keeps why the last attempt failed: kafka-python tells it to its log, and not to its caller."""
+
+    last = "no reason given"
+
+    def emit(self, record: logging.LogRecord) -> None:
+        arguments = record.args if isinstance(record.args, tuple) else ()
+        for error in arguments:
+            if isinstance(error, Exception) and record.levelno == logging.WARNING:  # errors repeat it in general words
+                self.last = (str(error) or type(error).__name__).splitlines()[0][:200]
 
 
 def _connect_problem(server: str) -> str | None:

@@ -1,5 +1,6 @@
 """Create the topics, and check that those on the broker are as the pipeline needs them."""
 
+import time
 from typing import Literal, NamedTuple
 
 from kafka import KafkaAdminClient
@@ -15,6 +16,7 @@ FOR_EVER = "-1"
 CREATE = "nextact topics create"
 CREATE_FOR_REPLAY = "nextact topics create --for-replay"
 _EXISTS = 36
+_PATIENCE_S = 10.0
 
 
 class TopicStatus(NamedTuple):
@@ -39,11 +41,11 @@ def create_topics(settings: Settings, *, for_replay: bool = False) -> list[Topic
     wanted = _wanted(settings)
     with admin(settings) as client:
         there = set(client.list_topics())
+        kept = [topic for topic in wanted if topic.name in there]
+        _check_partitions(settings, kept, _partitions(client, kept))
         missing = [topic for topic in wanted if topic.name not in there]
         if missing:
             _create(client, settings, missing, for_replay=for_replay)
-        kept = [topic for topic in wanted if topic.name in there]
-        _check_partitions(settings, kept, _partitions(client, kept))
         if for_replay and kept:
             _keep_for_ever(client, [topic.name for topic in kept if "retention.ms" in topic.config])
     return [TopicStatus(t.name, t.partitions, "kept" if t.name in there else "created") for t in wanted]
@@ -72,19 +74,8 @@ def check_topics(settings: Settings, logical: tuple[str, ...] | None = None) -> 
 
 def retention_ms(settings: Settings, logical: tuple[str, ...] = INPUTS) -> dict[str, int]:
     """Return for how long each topic keeps its records, by name; -1: for ever. Empty if the broker does not say."""
-    names = [topic.name for topic in _wanted(settings) if topic.logical in logical]
     with admin(settings) as client:
-        try:
-            resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
-            found = client.describe_configs(resources, config_filter="all").get("topic", {})
-        except (KafkaError, KeyError):
-            return {}
-    kept = {}
-    for name, config in found.items():
-        deletes = "delete" in config.get("cleanup.policy", {}).get("value", "delete")
-        if "retention.ms" in config:
-            kept[name] = int(config["retention.ms"]["value"]) if deletes else -1
-    return kept
+        return _retention_ms(client, [topic.name for topic in _wanted(settings) if topic.logical in logical])
 
 
 def _wanted(settings: Settings) -> list[Topic]:
@@ -116,8 +107,27 @@ def _config(topic: Topic, *, for_replay: bool) -> dict[str, str]:
 
 
 def _keep_for_ever(client: KafkaAdminClient, names: list[str]) -> None:
-    resources = [ConfigResource(ConfigResourceType.TOPIC, name, {"retention.ms": FOR_EVER}) for name in names]
-    client.alter_configs(resources)
+    kept = {"retention.ms": FOR_EVER}
+    client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, kept) for name in names])
+    deadline_s = time.monotonic() + _PATIENCE_S
+    while set(_retention_ms(client, names).values()) - {int(FOR_EVER)}:  # brokers learn of it one after the other
+        if time.monotonic() > deadline_s:
+            raise BrokerRefused(f"the broker does not set retention.ms={FOR_EVER}: check its policies")
+        time.sleep(0.1)
+
+
+def _retention_ms(client: KafkaAdminClient, names: list[str]) -> dict[str, int]:
+    try:
+        resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+        found = client.describe_configs(resources, config_filter="all").get("topic", {})
+    except KafkaError:
+        return {}
+    kept = {}
+    for name, config in found.items():
+        deletes = "delete" in config.get("cleanup.policy", {}).get("value", "delete")
+        if "retention.ms" in config:
+            kept[name] = int(config["retention.ms"]["value"]) if deletes else int(FOR_EVER)
+    return kept
 
 
 def _partitions(client: KafkaAdminClient, wanted: list[Topic]) -> dict[str, int]:
@@ -133,14 +143,10 @@ def _check_partitions(settings: Settings, wanted: list[Topic], found: dict[str, 
     wrong = {topic.name: found[topic.name] for topic in of_users if found[topic.name] != settings.partitions}
     if not wrong:
         return
-    counts = set(wrong.values())
+    wanted_count, counts = settings.partitions, set(wrong.values())
     if len(counts) == 1 and len(wrong) == len(of_users):
-        count = counts.pop()
-        raise PartitionsDiffer(
-            f"the topics have {count} partitions and the settings say {settings.partitions}: set NEXTACT_PARTITIONS={count}"
-        )
+        advice = f"set NEXTACT_PARTITIONS={counts.pop()}"
+    else:
+        advice = f"all topics of users need as many: add partitions, or delete these and run `{CREATE}`"
     each = ", ".join(f"{name} {count}" for name, count in wrong.items())
-    raise PartitionsDiffer(
-        f"topics have other numbers of partitions than the {settings.partitions} of the settings ({each}): all topics of"
-        f" users need as many. Add partitions, or delete those topics and run `{CREATE}`"
-    )
+    raise PartitionsDiffer(f"partitions are not {wanted_count}, as the settings say ({each}): {advice}")

@@ -29,11 +29,13 @@ def simulate(
     from msgspec import json
 
     from models.simulator import Shop
+    from streams.logs import configure_logging
     from streams.progress import counting
     from streams.settings import read_settings
     from streams.simulate import simulate as send
 
     settings = read_settings()
+    configure_logging("warning", settings.log_format)
     shop = Shop(seed=seed, users=users, items=items)
     start_ms = int((time.time() - past_days * 86_400) * 1000)
     stop = Event()

@@ -1,0 +1,114 @@
+"""The command line as a user meets it: help at once, one line for what is wrong, codes that scripts can read."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from streams.cli import app
+from streams.local_broker import free_ports
+
+HEAVY = ("torch", "polars", "faust", "aiokafka", "kafka", "matplotlib", "numpy", "pydantic")
+
+
+def nextact(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("KAFKA_", "NEXTACT_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "streams", *arguments],
+        env=kept | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def assert_one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1, done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = f"import sys, streams.cli; print([name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("topics", "create"), ("worker",), ("simulate",), ("replay",), ("tail",), ("train",), ("backtest",), ("convert",)],
+)
+def test_every_command_has_help_with_an_example(command: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(app, [*command, "--help"])
+    assert shown.exit_code == 0
+    assert "Example" in shown.output
+
+
+def test_version_is_printed() -> None:
+    assert CliRunner().invoke(app, ["--version"]).output.startswith("nextact")
+
+
+def test_no_broker_is_one_line() -> None:
+    assert_one_line(nextact("tail", "views"), "KAFKA_BOOTSTRAP_SERVERS")
+
+
+def test_broker_that_does_not_answer_is_one_line() -> None:
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    assert_one_line(nextact("topics", "create", KAFKA_BOOTSTRAP_SERVERS=address), address, "connection refused")
+
+
+def test_wrong_variable_is_one_line() -> None:
+    assert_one_line(nextact("tail", "views", NEXTACT_PARTITIONS="many"), "NEXTACT_PARTITIONS")
+
+
+def test_missing_topics_are_one_line(embedded_broker: str) -> None:
+    done = nextact("simulate", KAFKA_BOOTSTRAP_SERVERS=embedded_broker, NEXTACT_TOPIC_PREFIX="nobody.")
+    assert_one_line(done, "nobody.views", "nextact topics create")
+
+
+def test_file_that_is_no_log_is_one_line(tmp_path: Path, embedded_broker: str) -> None:
+    (tmp_path / "log.csv").write_text("user_id,ts_ms\nu,1\n")
+    done = nextact("replay", str(tmp_path / "log.csv"), KAFKA_BOOTSTRAP_SERVERS=embedded_broker)
+    assert_one_line(done, "log.csv", "item_id")
+
+
+def test_wrong_speed_is_one_line(tmp_path: Path) -> None:
+    assert_one_line(nextact("replay", str(tmp_path / "log.csv"), "--speed", "fast"), "--speed fast")
+
+
+def test_missing_model_is_one_line(tmp_path: Path, embedded_broker: str) -> None:
+    done = nextact("worker", "--model", str(tmp_path / "none"), KAFKA_BOOTSTRAP_SERVERS=embedded_broker)
+    assert_one_line(done, "none", "nextact train")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signal_ends_a_command_and_the_broker_that_it_started(number: signal.Signals, code: int) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("KAFKA_")}
+    command = [sys.executable, "-m", "streams", "broker"]
+    with subprocess.Popen(command, env=kept, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip().rpartition("=")[2]
+        process.send_signal(number)
+        _, complaints = process.communicate(timeout=20)
+    assert (process.returncode, complaints) == (code, "")
+    assert_one_line(nextact("tail", "views", KAFKA_BOOTSTRAP_SERVERS=address), "connection refused")
+
+
+def test_simulate_counts_what_it_sent_when_it_is_interrupted(embedded_broker: str) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("KAFKA_", "NEXTACT_"))}
+    kept |= {"KAFKA_BOOTSTRAP_SERVERS": embedded_broker, "NEXTACT_TOPIC_PREFIX": f"s{time.time_ns()}."}
+    subprocess.run([sys.executable, "-m", "streams", "topics", "create"], env=kept, capture_output=True, check=True)
+    command = [sys.executable, "-m", "streams", "simulate", "--rate", "100", "--users", "50", "--items", "64"]
+    with subprocess.Popen(command, env=kept, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        time.sleep(3)
+        process.send_signal(signal.SIGINT)
+        printed, complaints = process.communicate(timeout=20)
+    assert (process.returncode, complaints) == (0, "")
+    assert "all acknowledged" in printed
