@@ -1,4 +1,4 @@
-"""What the worker tells Prometheus. No label takes a user, an item, or more than ten values."""
+"""What the worker tells Prometheus. Labels are topics, outcomes, stages and reasons: never a user or an item."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from threading import Thread

@@ -91,8 +91,11 @@ class Alignment:
         if caught_up and live:
             return _ANY_TIME
         records = self._waiting.get(tp)
-        if records:  # never silent: a full partition is not fetched, and what it brings next is later than what it holds
-            return max(record.timestamp for record in records)
+        if (
+            records
+        ):  # never silent: a full partition is not fetched, and what it brings next is later than what it holds
+            newest: float = max(record.timestamp for record in records)
+            return newest
         patience_s = self._patience_s if caught_up else self._patience_s * _KNOWN_MORE
         silent_s = now_s - self._heard_s.setdefault(tp, now_s)
         return _ANY_TIME if silent_s >= patience_s else -_ANY_TIME

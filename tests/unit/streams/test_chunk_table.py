@@ -1,0 +1,169 @@
+"""What recovery makes of a changelog: rows, markers, and what zombies wrote."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+import pytest
+from faust.types import TP
+
+from models.state import LAYOUT, Rows, empty_rows
+from streams.chunk import table
+from streams.chunk.table import MARKER, ChunkStore
+
+CHANGELOG = "users-changelog"
+MINE, OTHER = b"writer-1", b"writer-2"
+FIRST, SECOND = TP(CHANGELOG, 0), TP(CHANGELOG, 1)
+
+
+class Logged(NamedTuple):
+    offset: int
+    key: bytes
+    value: bytes | None
+
+
+class Stopped(Exception):  # noqa: N818 - what ends the process, here
+    pass
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> ChunkStore:
+    def fail_stop(event: str, *_: object, **__: object) -> NoReturn:
+        raise Stopped(event)
+
+    monkeypatch.setattr(table, "fail_stop", fail_stop)
+    users: Any = SimpleNamespace(changelog_topic_name=CHANGELOG)
+    return ChunkStore("memory://", SimpleNamespace(conf=None), users, table_name="users")
+
+
+def row(number: int) -> Rows:
+    rows = empty_rows(1)
+    rows["newest_ms"] = number
+    return rows
+
+
+def logged(*entries: tuple[bytes, bytes, int] | tuple[bytes, bytes], start: int = 0) -> list[Logged]:
+    """Records of a changelog: (writer, key, number of the row), or (MARKER, writer)."""
+    return [
+        Logged(start + k, MARKER, entry[1])
+        if len(entry) == 2
+        else Logged(start + k, entry[1], entry[0] + row(entry[2]).tobytes())
+        for k, entry in enumerate(entries)
+    ]
+
+
+def held(store: ChunkStore, partition: int = 0) -> dict[bytes, int]:
+    rows = store.users.of(partition)
+    return dict(zip(rows, rows.rows["newest_ms"].tolist(), strict=True))
+
+
+def test_last_row_of_a_user_counts(store: ChunkStore) -> None:
+    store.apply_records(FIRST, logged((MINE, b"ann", 1), (MINE, b"bob", 2), (MINE, b"ann", 3)))
+    store.apply_records(SECOND, logged((MINE, b"ann", 9), start=4))
+    assert (held(store), held(store, 1)) == ({b"ann": 3, b"bob": 2}, {b"ann": 9})
+    assert (store.persisted_offset(FIRST), store.persisted_offset(SECOND)) == (2, 4)
+    assert (len(store), store.recovered, store.stale) == (3, 4, 0)
+    assert store.persisted_offset(TP(CHANGELOG, 2)) is None
+
+
+def test_what_others_write_after_a_marker_is_ignored(store: ChunkStore) -> None:
+    store.apply_records(
+        FIRST,
+        logged(
+            (OTHER, b"ann", 1),
+            (OTHER, b"bob", 2),
+            (MARKER, MINE),
+            (OTHER, b"ann", 3),  # a zombie's
+            (MINE, b"bob", 4),
+            (OTHER, b"bob", 5),  # again
+            (OTHER, b"new", 6),
+        ),
+    )
+    assert held(store) == {b"ann": 1, b"bob": 4}
+    assert (store.stale, store.persisted_offset(FIRST)) == (3, 6)
+
+
+def test_marker_holds_from_one_fetch_to_the_next_and_until_another(store: ChunkStore) -> None:
+    store.apply_records(FIRST, logged((MARKER, MINE)))
+    store.apply_records(FIRST, logged((OTHER, b"ann", 1), start=1))
+    assert held(store) == {}
+    store.apply_records(SECOND, logged((OTHER, b"ann", 2)))  # of this partition nobody else has a marker
+    assert held(store, 1) == {b"ann": 2}
+    store.apply_records(FIRST, logged((MARKER, OTHER), (OTHER, b"ann", 3), (MINE, b"ann", 4), start=2))
+    assert held(store) == {b"ann": 3}
+
+
+def test_tombstone_is_skipped(store: ChunkStore) -> None:
+    store.apply_records(FIRST, [*logged((MINE, b"ann", 1)), Logged(1, b"ann", None)])
+    assert held(store) == {b"ann": 1}
+    assert store.persisted_offset(FIRST) == 1
+
+
+def test_records_of_another_size_or_layout_end_the_worker(store: ChunkStore) -> None:
+    with pytest.raises(Stopped, match="no rows of this version"):
+        store.apply_records(FIRST, [Logged(0, b"ann", MINE + b"short")])
+    whole = MINE + row(1).tobytes()
+    with pytest.raises(Stopped, match="no rows of this version"):  # two wrong sizes that add up to two right ones
+        store.apply_records(FIRST, [Logged(0, b"ann", whole[:-1]), Logged(1, b"bob", whole + b"x")])
+    other = row(1)
+    other["layout"] = LAYOUT + 1
+    with pytest.raises(Stopped, match="another layout"):
+        store.apply_records(FIRST, [Logged(0, b"ann", MINE + other.tobytes())])
+    assert held(store) == {}
+
+
+def rebalance(store: ChunkStore, assigned: set[TP], generation: int) -> None:
+    asyncio.run(store.on_rebalance(assigned, set(), set(), generation))
+
+
+def test_rows_of_partitions_that_stay_are_kept_from_one_generation_to_the_next(store: ChunkStore) -> None:
+    rebalance(store, {FIRST, SECOND}, 1)
+    store.apply_records(FIRST, logged((MARKER, MINE), (MINE, b"ann", 1)))
+    store.apply_records(SECOND, logged((MINE, b"bob", 2)))
+    rebalance(store, {FIRST, TP("views", 1)}, 2)
+    assert held(store) == {b"ann": 1}
+    assert store.persisted_offset(FIRST) == 1
+    assert (held(store, 1), store.persisted_offset(SECOND)) == ({}, None)
+    store.apply_records(FIRST, logged((OTHER, b"ann", 9), start=2))
+    assert held(store) == {b"ann": 1}  # the marker too was kept
+
+
+def test_whoever_missed_a_generation_starts_from_nothing(store: ChunkStore) -> None:
+    """Others may have written in between."""
+    rebalance(store, {FIRST}, 1)
+    store.apply_records(FIRST, logged((MARKER, MINE), (MINE, b"ann", 1)))
+    rebalance(store, {FIRST}, 3)
+    assert held(store) == {}
+    assert store.persisted_offset(FIRST) is None
+    assert store.owner == {}
+
+
+def test_each_assignment_has_a_writer_of_its_own(store: ChunkStore) -> None:
+    writers = set()
+    for generation in range(1, 6):
+        rebalance(store, {FIRST}, generation)
+        writers.add(store.writer)
+    assert len(writers) == 5
+    assert {len(writer) for writer in writers} == {8}
+
+
+def test_user_is_found_in_whichever_partition_it_stands(store: ChunkStore) -> None:
+    store.apply_records(SECOND, logged((MINE, b"bob", 2)))
+    assert store[b"bob"]["newest_ms"] == 2
+    with pytest.raises(KeyError):
+        store[b"ann"]
+    assert list(store) == [b"bob"]
+
+
+def test_end_of_a_recovery_keeps_standby_rows(store: ChunkStore) -> None:
+    store.apply_records(SECOND, logged((MINE, b"bob", 2)))
+    asyncio.run(store.on_recovery_completed({FIRST}, {SECOND}))
+    assert held(store, 1) == {b"bob": 2}
+
+
+def test_records_written_are_records_that_recovery_reads(store: ChunkStore) -> None:
+    rows = np.concatenate([row(1), row(2)])
+    written = table._records(MINE, [b"ann", b"bob"], rows)
+    store.apply_records(FIRST, [Logged(k, record.key or b"", record.value) for k, record in enumerate(written)])
+    assert store.users.read(0, [b"ann", b"bob"]).tobytes() == rows.tobytes()
