@@ -126,7 +126,7 @@ class ChurnRisk(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         Literal["event", "silence"], Meta(description="What led to this message: an event, or that none came.")
     ]
     silent_ms: Annotated[Count, Meta(description="Time from the user's newest event to `as_of_ms`, ms.", examples=[0])]
-    previous_band: Annotated[Band | None, Meta(description="The band published before, if any.")] = None
+    previous_band: Annotated[Band | None, Meta(description="The band before, where silence led here.")] = None
 
 
 Output: TypeAlias = NextAction | Recommendation | ChurnRisk

@@ -38,7 +38,7 @@ class Topic(msgspec.Struct, frozen=True):
     logical: str  # as the contract calls it
     partitions: int
     key: str  # what the record's key is
-    message: type[msgspec.Struct]  # what the record's value is
+    message: type[msgspec.Struct] | None  # what the record's value is; None: nothing for others
     config: dict[str, str]  # Kafka's topic settings; others stay the broker's defaults
 
 

@@ -12,6 +12,9 @@ from streams.clients import admin
 from streams.errors import BrokerRefused, PartitionsDiffer, TopicsMissing
 from streams.settings import Settings
 
+TABLE = "users"
+"""Name of the workers' table."""
+
 FOR_EVER = "-1"
 CREATE = "nextact topics create"
 CREATE_FOR_REPLAY = "nextact topics create --for-replay"
@@ -78,8 +81,21 @@ def retention_ms(settings: Settings, logical: tuple[str, ...] = INPUTS) -> dict[
         return _retention_ms(client, [topic.name for topic in _wanted(settings) if topic.logical in logical])
 
 
+def changelog(settings: Settings) -> Topic:
+    """Return the topic in which the workers of a group keep the rows of their users; nobody else reads or writes it."""
+    return Topic(
+        name=f"{settings.topic_prefix}{settings.group}-{TABLE}-changelog",
+        logical=f"{TABLE}-changelog",
+        partitions=settings.partitions,
+        key="user_id",
+        message=None,
+        # for an hour a zombie's record cannot be compacted over a newer one
+        config={"cleanup.policy": "compact", "min.compaction.lag.ms": "3600000"},
+    )
+
+
 def _wanted(settings: Settings) -> list[Topic]:
-    return list(topics(settings.topic_prefix, settings.partitions).values())
+    return [*topics(settings.topic_prefix, settings.partitions).values(), changelog(settings)]
 
 
 def _create(client: KafkaAdminClient, settings: Settings, missing: list[Topic], *, for_replay: bool) -> None:

@@ -1,5 +1,7 @@
 """The worker: one process that owns some partitions, keeps their users and answers their events."""
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -12,13 +14,12 @@ from models.predictor import Predictor
 from schemas.events import Limits
 from streams.agents import UserEvents
 from streams.chunk.app import ChunkApp
-from streams.chunk.table import CHANGELOG_CONFIG
 from streams.clients import aiokafka_arguments, servers, ssl_context
 from streams.errors import ModelUnusable
 from streams.metrics import Metrics
 from streams.pipeline import Options
 from streams.settings import Settings
-from streams.topics import check_topics
+from streams.topics import TABLE, check_topics
 
 FETCH_BYTES = 1 << 20
 REBALANCE_TIMEOUT_S = 30.0
@@ -59,9 +60,11 @@ def make_app(settings: Settings, model: Predictor, metrics: Metrics) -> ChunkApp
         broker=[f"kafka://{server}" for server in servers(settings)],
         broker_credentials=_credentials(settings),
         store="memory://",
+        datadir=Path(tempfile.gettempdir()) / "nextact",  # nothing is kept there, but Faust makes it
+        table_standby_replicas=0,  # recovery is quick, and a standby costs as much memory as an owner
         web_enabled=False,
         topic_partitions=settings.partitions,
-        topic_replication_factor=settings.replication_factor or 1,
+        topic_allow_declare=False,  # `nextact topics create` makes them all: a worker needs no right to
         topic_disable_leader=True,
         stream_buffer_maxsize=2,  # chunks
         stream_wait_empty=True,  # a revocation waits for the chunk in work
@@ -73,13 +76,7 @@ def make_app(settings: Settings, model: Predictor, metrics: Metrics) -> ChunkApp
         broker_heartbeat_interval=settings.session_timeout_s / 10,
         broker_rebalance_timeout=REBALANCE_TIMEOUT_S,
     )
-    table = app.Table(
-        "users",
-        partitions=settings.partitions,
-        key_type=bytes,
-        value_type=bytes,
-        extra_topic_configs=CHANGELOG_CONFIG,
-    )
+    table = app.Table(TABLE, partitions=settings.partitions, key_type=bytes, value_type=bytes)
     events = UserEvents(app, table, model, options(settings), metrics, settings.clock == "stream")
     events.register(settings.rescore_interval_s)
     metrics.model.info({"name": model.card.name, "version": model.card.version})
@@ -99,7 +96,9 @@ def run(settings: Settings) -> None:
     server, _ = metrics.serve(settings.metrics_host, settings.metrics_port)
     _log.info("worker starts", model=model.card.version, metrics_port=server.server_port, group=app.conf.id)
     with threadpool_limits(1):  # one core a worker: more BLAS threads only wait for each other
-        faust.Worker(app, override_logging=False, redirect_stdouts=False, quiet=True).execute_from_commandline()
+        worker = faust.Worker(app, override_logging=False, redirect_stdouts=False, quiet=True)
+        worker.spinner = None  # it writes escapes to the log
+        worker.execute_from_commandline()
 
 
 def _credentials(settings: Settings) -> CredentialsT | None:

@@ -30,9 +30,6 @@ ID_BYTES = 8
 VALUE = np.dtype([("writer", f"V{ID_BYTES}"), ("row", ROW)])
 """A value of the changelog."""
 
-CHANGELOG_CONFIG = {"cleanup.policy": "compact", "min.compaction.lag.ms": "3600000"}
-"""An hour in which a zombie's record cannot be compacted over a newer one."""
-
 _log = structlog.get_logger("nextact")
 
 
