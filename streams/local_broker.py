@@ -1,24 +1,19 @@
 """A broker started here: it lives as long as its `with` block, and never longer than the process that started it."""
 
-import ctypes
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
 from streams.clients import check_broker
 from streams.errors import BrokerNotStarted, BrokerUnavailable
+from streams.processes import Process
 from streams.settings import read_settings
 
 START_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 15.0
 
 
 class LocalBroker:
@@ -33,7 +28,7 @@ class LocalBroker:
         """Prepare a broker; `port` None takes a free one."""
         self.data_dir = data_dir
         self.port = port or free_ports(1)[0]
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
 
     def command(self) -> list[str]:
         """Return the command line of the broker, with its files in place."""
@@ -56,16 +51,7 @@ class LocalBroker:
             BrokerNotStarted: it ended, or does not answer in time.
         """
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        command = self.command()
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - the command is ours
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C in the terminal is for us; we stop the broker last
-                preexec_fn=_die_with_parent(),
-            )
+        self._process = Process(self.command(), self.log)
         try:
             self._wait_until_it_answers()
         except BaseException:
@@ -74,26 +60,21 @@ class LocalBroker:
 
     def stop(self) -> None:
         """Stop the broker in good order, by force after 15 s."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(STOP_TIMEOUT_S)
-        self.kill()
+        if self._process is not None:
+            self._process.stop()
+        self._process = None
 
     def kill(self) -> None:
         """Kill the broker as `kill -9` does; `start` recovers what it had acknowledged."""
-        if self._process is None:
-            return
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        if self._process is not None:
+            self._process.kill()
         self._process = None
 
     def signal(self, number: signal.Signals) -> None:
         """Send the broker's process a signal, such as SIGSTOP and SIGCONT."""
         if self._process is None:
             raise BrokerNotStarted(f"{self.name} is not running")
-        self._process.send_signal(number)
+        self._process.signal(number)
 
     def __enter__(self) -> Self:
         """Start."""
@@ -111,8 +92,9 @@ class LocalBroker:
         deadline = time.monotonic() + START_TIMEOUT_S
         settings = read_settings(bootstrap_servers=self.bootstrap_servers, security_protocol="PLAINTEXT")
         while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                raise BrokerNotStarted(f"{self.name} ended with code {self._process.returncode}: {self._last_words()}")
+            if self._process.code is not None:
+                words = self._process.last_words()
+                raise BrokerNotStarted(f"{self.name} ended with code {self._process.code}: {words}")
             if _accepts(self.port):
                 try:
                     check_broker(settings)
@@ -120,13 +102,8 @@ class LocalBroker:
                     continue
                 return
             time.sleep(0.1)
-        raise BrokerNotStarted(f"{self.name} does not answer after {START_TIMEOUT_S:.0f} s, see {self.log}")
-
-    def _last_words(self) -> str:
-        lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
-        return (
-            f"{lines[-1].strip()[:300]} (all of it in {self.log})" if lines else f"it printed nothing, see {self.log}"
-        )
+        words = self._process.last_words()
+        raise BrokerNotStarted(f"{self.name} does not answer after {START_TIMEOUT_S:.0f} s: {words}")
 
 
 def free_ports(count: int) -> list[int]:
@@ -144,11 +121,3 @@ def _accepts(port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _die_with_parent() -> Callable[[], None] | None:
-    """Return what makes a child end when the thread that started it ends, however it ends (Linux)."""
-    if not sys.platform.startswith("linux"):
-        return None
-    libc = ctypes.CDLL(None)
-    return lambda: libc.prctl(1, signal.SIGTERM)  # 1: PR_SET_PDEATHSIG
