@@ -91,9 +91,7 @@ class Alignment:
         if caught_up and live:
             return _ANY_TIME
         records = self._waiting.get(tp)
-        if (
-            records
-        ):  # never silent: a full partition is not fetched, and what it brings next is later than what it holds
+        if records:  # a full partition is not fetched, so it is not silent: what it brings next is later than this
             newest: float = max(record.timestamp for record in records)
             return newest
         patience_s = self._patience_s if caught_up else self._patience_s * _KNOWN_MORE

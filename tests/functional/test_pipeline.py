@@ -81,6 +81,15 @@ def test_user_of_unknown_items_gets_popular_ones_and_is_told() -> None:
     assert {item.reason for item in message.slate} == {"popular"}
 
 
+def test_user_who_bought_everything_gets_an_empty_slate() -> None:
+    two_items = Predictor(random_model(2, version="00abcabc0000"))
+    bought = [event_record(item=f"i{k}", ts_ms=START_MS + k, offset=k) for k in range(2)]
+    result = handle(UserRows(), {Origin("purchases", 3): bought}, two_items)
+    validate(result.outputs)
+    [output] = by_topic(result)[RECOMMENDATIONS]
+    assert msgspec.json.decode(output.value, type=Recommendation).slate == []
+
+
 def test_one_user_id_in_two_partitions_is_two_users() -> None:
     users = UserRows()
     handle(users, {Origin("views", 0): [event_record()], Origin("views", 1): [event_record(), event_record("bob")]})

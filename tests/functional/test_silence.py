@@ -12,7 +12,7 @@ from models.features import TIME_BINS
 from models.model_directory import OUTCOMES, TARGETS, Model
 from models.predictor import Predictor
 from models.state import NEVER, Rows
-from schemas.outputs import ChurnRisk
+from schemas.outputs import ChurnRisk, output_id
 from schemas.topics import CHURN_RISK
 from streams.outputs import Output
 from streams.pipeline import Options, process, rescore
@@ -66,6 +66,7 @@ def test_silence_is_told_only_when_the_band_changes_and_as_of_the_scheduled_time
     message = msgspec.json.decode(output.value, type=ChurnRisk)
     assert (message.as_of_ms, message.silent_ms, message.trigger) == (due, due - START_MS, "silence")
     assert (message.previous_band, message.band) == ("low", "medium")
+    assert message.id == output_id(CHURN_RISK, "u0", 3, [0, -1, -1], LEAVERS.card.version, due, "silence")
     assert message.valid_until_ms == due + Options().valid_for_ms
     assert scored["band"][0] == 2
     assert rows["band"].tolist() == [1] * 4  # the rows handed in are not touched
@@ -110,10 +111,11 @@ def test_event_after_silence_starts_anew() -> None:
 
 def test_rows_of_another_model_are_left_alone_by_silence() -> None:
     keys, rows = silent_users()
+    rows["rescore_ms"] = START_MS + 200 * DAY_MS  # by then every band has changed
     rows["model"][1] = 77
     scored, made, changed = rescore(3, keys, rows, LEAVERS, START_MS + 300 * DAY_MS, Options())
     assert scored["rescore_ms"][1] == NEVER
     scored["rescore_ms"][1] = rows["rescore_ms"][1]
     assert scored[1:2].tobytes() == rows[1:2].tobytes()
-    assert 1 not in changed
-    assert b"u1" not in [output.key for output in made]
+    assert changed.tolist() == [0, 2, 3]
+    assert [output.key for output in made] == [b"u0", b"u2", b"u3"]

@@ -78,6 +78,12 @@ def test_items_of_equal_score_stand_in_order_of_their_numbers() -> None:
     all_alike = remade(model, weights)
     slates = top_items(users_with_rings(all_alike, 5, bought_share=0), all_alike, 10)
     assert slates.item.tolist() == [list(range(10))] * 5
+    weights["item_bias"] = np.random.default_rng(0).integers(0, 20, 201).astype(np.float32)
+    few_scores = remade(model, weights)
+    rows = users_with_rings(few_scores, 5)
+    slates = top_items(rows, few_scores, 60)
+    for user in range(5):
+        assert slates.item[user].tolist() == [item for item, _, _ in full_sort(rows, few_scores, user, 60)]
 
 
 def test_items_that_float32_cannot_tell_apart_are_ranked_exactly() -> None:
