@@ -26,7 +26,7 @@ def fill(first: Ints, lengths: Ints, count: int, rng: np.random.Generator) -> In
         rng: shuffles the users.
 
     >>> fill(np.array([0, 2, 3]), np.array([2, 1, 1]), 2, np.random.default_rng(0)).T.tolist()
-    [[0, 1], [3, 2]]
+    [[0, 1], [2, 3]]
     """
     users = rng.permutation(np.flatnonzero(lengths))
     count = min(count, len(users))

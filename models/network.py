@@ -4,13 +4,14 @@ Weights and states are rounded as in serving while gradients pass as if they wer
 Estimating or propagating gradients through stochastic neurons, 2013), so that export changes nothing.
 """
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.features import TIME_BINS
+from models.features import HOURS_OF_WEEK, TIME_BINS
 from models.model_directory import OUTCOMES, TARGETS, shapes
 from models.predictor import EMBEDDING_UNIT, STATE_UNIT, WEIGHT_UNIT
 from models.state import HIDDEN, Floats
@@ -19,11 +20,15 @@ from models.windows import BINS, FEATURES
 LIMIT = 8.0
 """Largest size of a weight."""
 
+DAYS = 7
 _SPREAD = {"item_embedding": 0.1, "item_input": HIDDEN**-0.5, "hidden": HIDDEN**-0.5, "query": HIDDEN**-0.5}
 
 
 class Network(nn.Module):
-    """The parameters by their names in `model_directory.shapes`, and what is computed from them.
+    """The parameters, named as in `model_directory.shapes`.
+
+    The hour of the week is learnt as the sum of a day and an hour of the day: few logs show an hour of the week often
+    enough to learn it alone.
 
     Args:
         items: number of known items.
@@ -32,17 +37,25 @@ class Network(nn.Module):
 
     def __init__(self, items: int, generator: torch.Generator) -> None:
         super().__init__()
-        for name, shape in shapes(items).items():
+        learnt = shapes(items) | {"day_of_week": (DAYS, 3 * HIDDEN), "hour_of_day": (HOURS_OF_WEEK // DAYS, 3 * HIDDEN)}
+        del learnt["hour_of_week"]
+        for name, shape in learnt.items():
             first = torch.randn(shape, generator=generator) * _SPREAD.get(name, 0.0)
             self.register_parameter(name, nn.Parameter(first))
 
     def on_grid(self) -> dict[str, Tensor]:
         """Return all weights as serving rounds them, with the gradient of the weights themselves."""
-        return {name: weight + (_rounded(name, weight) - weight.detach()) for name, weight in self.named_parameters()}
+        return {name: weight + (_rounded(name, weight) - weight.detach()) for name, weight in self._weights()}
 
     def export(self) -> dict[str, Floats]:
         """Return the weights for a model directory."""
-        return {name: _rounded(name, weight).numpy() for name, weight in self.named_parameters()}
+        return {name: _rounded(name, weight).numpy() for name, weight in self._weights()}
+
+    def _weights(self) -> Iterator[tuple[str, Tensor]]:
+        learnt = dict(self.named_parameters())
+        day, hour = learnt.pop("day_of_week"), learnt.pop("hour_of_day")
+        yield "hour_of_week", (day[:, None] + hour).reshape(HOURS_OF_WEEK, 3 * HIDDEN)
+        yield from learnt.items()
 
 
 def _rounded(name: str, weight: Tensor) -> Tensor:

@@ -13,12 +13,12 @@ from models.training_table import Table
 
 HEADS = ("next_action", "next_item", *(f"time_to_{target}" for target in TARGETS))
 
-WEIGHTS = (1.0, 0.2, 1.0, 0.2)
+WEIGHTS = (1.0, 0.5, 1.0, 0.1)
 """Weight of each head's mean loss in the sum.
 
-The next action and the time to the next event are about a nat a row. The next item's loss is several times as large and
-would rule the state alone. Waiting for the same purchase is one observation seen from all the events before it, so its
-rows count for less: with weight 1 the network learns the training users by heart.
+The next action and the time to the next event are one or two nats a row. The next item's loss is several times as large
+and would rule the state alone. Waiting for the same purchase is one observation seen from all the events before it, so
+its rows count for less: with weight 1 the network learns the training users by heart.
 """
 
 
@@ -56,7 +56,10 @@ def losses(
     candidates: int = 0,
     item_rows: int | None = None,
 ) -> Tensor:
-    """Return the mean loss of each head in nats [HEADS]; a head of which no row says anything has 0.
+    """Return the mean loss of each head in nats [HEADS].
+
+    Outcomes that nobody knows are left out of the mean. A next item that is unknown to the vocabulary, or has not come,
+    counts with 0: the next item weighs as much as the log tells of it.
 
     Args:
         weights: `Network.on_grid`.
@@ -76,15 +79,17 @@ def losses(
         time_loss(hazards[:, k], table.bins[rows, k], table.shares[rows, k], table.came[rows, k]).mean()
         for k in range(len(TARGETS))
     ]
-    known = torch.nonzero(table.next_item[rows])[:item_rows, 0]
-    following = table.next_item[rows[known]]
+    known = torch.nonzero(table.next_item[rows])[:, 0]
+    scored = known[:item_rows]
+    following = table.next_item[rows[scored]]
     if candidates and dropout is not None:
-        item = _sampled(weights, h[known], following, candidates, dropout.generator)
+        item = _sampled(weights, h[scored], following, candidates, dropout.generator)
     else:
-        item = functional.cross_entropy(item_scores(weights, h[known]), following - 1, reduction="sum")
+        item = functional.cross_entropy(item_scores(weights, h[scored]), following - 1, reduction="sum")
     seen = (action != IGNORED).sum().clamp(min=1)
     outcome = functional.cross_entropy(logits, action, ignore_index=IGNORED, reduction="sum") / seen
-    return torch.stack([outcome, item / max(len(known), 1), *waits])
+    item = item / max(len(scored), 1) * (len(known) / len(rows))
+    return torch.stack([outcome, item, *waits])
 
 
 def _sampled(

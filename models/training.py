@@ -1,8 +1,9 @@
 """Learning a model from a log: all heads together, the newest tenth of the events kept for validation."""
 
+import copy
 import hashlib
 from collections.abc import Callable, Iterator
-from math import ceil, cos, inf, nan, pi
+from math import ceil, inf, nan
 from typing import Any, NamedTuple
 
 import msgspec
@@ -20,12 +21,14 @@ from models.state import HIDDEN
 from models.training_table import Parts, parts
 from models.validation import Validation
 
-_VISITS = 1_200_000  # events seen over all epochs, where the number of epochs is not given
-_EPOCHS = (3, 30)
+_VISITS = 1_000_000  # events seen over all epochs, where the number of epochs is not given
+_EPOCHS = (3, 100)
 _UPDATES_AN_EPOCH = 30
 _STEPS = 64
-_LANES = (16, 256)
-_WARM_UP = 0.03  # share of the training until the full learning rate
+_LANES = (4, 256)
+_TIRED = 2  # epochs without a better validation that it takes to end
+_AVERAGED = 30  # updates whose weights the average spans
+_WARM_UP = 20  # updates until the full learning rate
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,10 +36,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     seed: int = 0
     epochs: int | None = None  # at most; None: by the number of events
-    patience: int = 3  # epochs without a better validation before the end
-    learning_rate: float = 6e-3
-    weight_decay: float = 0.05
-    item_dropout: float = 0.3
+    patience: int = 90  # updates without a better validation before the end, and at least two epochs
+    learning_rate: float = 0.01
+    weight_decay: float = 0.3
+    item_dropout: float = 0.5
     dropout: float = 0.2
     validation_share: float = 0.1
     item_count: int = 2  # number of times that an item has to occur to be known
@@ -64,9 +67,11 @@ def train(events: pl.DataFrame, card: Card, options: Options | None = None, repo
     """Learn a model from a log.
 
     Minimises the sum of the heads' mean losses, weighted by `objective.WEIGHTS`, with AdamW (Loshchilov and Hutter,
-    Decoupled weight decay regularization, ICLR 2019), a short warm-up and a cosine to 0, on lanes of whole sequences
-    cut into pieces. The weights of the best validation are kept; an interrupt, or a report that returns False, ends the
-    training with the best so far. The same events, options, machine and number of threads give the same model.
+    Decoupled weight decay regularization, ICLR 2019) on lanes of whole sequences cut into pieces. What is judged and
+    kept is a running average of the weights (Polyak and Juditsky, Acceleration of stochastic approximation by
+    averaging, 1992), so that the learning rate need not fall and the training may end at any time: with the best
+    average so far, on an interrupt, or when a report returns False. The same events, options, machine and number of
+    threads give the same model.
 
     Args:
         events: as `events_file.read_events` returns them.
@@ -122,22 +127,24 @@ def _start_at_floors(network: Network, validation: Validation) -> None:
 def _fit(network: Network, log: Parts, validation: Validation, options: Options, report: Report) -> None:
     """Train in place and leave the weights of the best validation."""
     training = _Training(network, log, options)
-    best, best_loss, best_epoch, validation_loss = _copy(network), inf, 0, nan
+    best, best_loss, best_epoch, best_update, validation_loss = _copy(training.average), inf, 0, 0, nan
     try:
         for epoch in range(1, training.epochs + 1):
             go_on = True
-            for share, loss in training.epoch(epoch):
+            for share, loss in training.epoch():
                 go_on = report(Progress(epoch, training.epochs, share, loss, validation_loss, best_loss))
                 if not go_on:
                     break
-            validation_loss = float((validation.losses(network.on_grid()) * torch.tensor(WEIGHTS)).sum())
+            validation_loss = float((validation.losses(training.average.on_grid()) * torch.tensor(WEIGHTS)).sum())
             if validation_loss < best_loss:
-                best, best_loss, best_epoch = _copy(network), validation_loss, epoch
-            if not go_on or epoch - best_epoch >= options.patience:
+                best, best_loss = _copy(training.average), validation_loss
+                best_epoch, best_update = epoch, training.updates
+            tired = epoch - best_epoch >= _TIRED and training.updates - best_update >= options.patience
+            if not go_on or tired:
                 break
     except KeyboardInterrupt:
         if not best_epoch:
-            best = _copy(network)
+            best = _copy(training.average)
     network.load_state_dict(best)
 
 
@@ -150,6 +157,8 @@ class _Training:
 
     def __init__(self, network: Network, log: Parts, options: Options) -> None:
         self._network, self._log, self._options = network, log, options
+        self.average = copy.deepcopy(network)
+        self.updates = 0
         self._optimizer = _optimizer(network, options)
         self._rng = np.random.default_rng(options.seed)
         self._dropout = Dropout(options.item_dropout, options.dropout, torch.Generator().manual_seed(options.seed))
@@ -159,22 +168,16 @@ class _Training:
         self._lanes = min(max(events // (_STEPS * _UPDATES_AN_EPOCH), _LANES[0]), _LANES[1])
         self._candidates = options.candidates if len(log.items) > options.full_softmax else 0
 
-    def epoch(self, number: int) -> Iterator[tuple[float, float]]:
+    def epoch(self) -> Iterator[tuple[float, float]]:
         """Yield the share of the epoch that is done and the mean loss so far, after each update."""
         plan = torch.from_numpy(lanes.fill(self._log.log.first, self._lengths, self._lanes, self._rng))
         h = torch.zeros(plan.shape[1], HIDDEN)
         total, done = 0.0, 0
         for events in torch.split(plan, _STEPS):
-            self._set_rate((number - 1 + done / len(plan)) / self.epochs)
             h, loss = self._update(events, h)
             done += len(events)
             total += loss * len(events)
             yield done / len(plan), total / done
-
-    def _set_rate(self, share: float) -> None:
-        rate = self._options.learning_rate * min(1.0, 0.1 + share / _WARM_UP) * (1 + cos(pi * share)) / 2
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
 
     def _update(self, events: Tensor, h: Tensor) -> tuple[Tensor, float]:
         weights = self._network.on_grid()
@@ -188,7 +191,13 @@ class _Training:
         self._optimizer.zero_grad()
         torch.autograd.backward(loss * (len(rows) / (_STEPS * self._lanes)))  # a piece that is not full says less
         nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._options.learning_rate * min(1.0, (self.updates + 1) / _WARM_UP)
         self._optimizer.step()
+        self.updates += 1
+        with torch.no_grad():
+            for mean, weight in zip(self.average.parameters(), self._network.parameters(), strict=True):
+                mean.lerp_(weight, 1 / min(self.updates, _AVERAGED))
         return after[-1].detach(), float(loss.detach())
 
 

@@ -111,7 +111,7 @@ class Validation:
                 "markov_log_loss": _mean(-np.log(self.rates[action, outcome])),
             },
             "next_item": {
-                "log_loss": by_head["next_item"],
+                "log_loss": by_head["next_item"] / max(_mean((table.next_item[rows] > 0).float().numpy()), 1e-9),
                 f"recall_at_{TOP}": _mean(_hits(weights, h[followed], following)),
                 f"popularity_recall_at_{TOP}": _mean(np.isin(following.numpy(), popular).astype(np.float64)),
                 "known_share": _mean((following > 0).float().numpy()),

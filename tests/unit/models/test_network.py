@@ -1,0 +1,147 @@
+"""The network that trains is the network that serves."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models import survival
+from models.features import GAP_EDGES_MS, TIME_BINS
+from models.model_directory import TARGETS, Card, Model, save, shapes
+from models.network import Network, item_scores, readout, states, time_loss
+from models.objective import _sampled
+from models.predictor import Predictor, Steps
+from models.sequences import item_rows, sequences
+from models.simulator import Shop
+from models.simulator import log as simulate
+from models.state import HIDDEN
+
+ITEMS = [f"i{number:05}" for number in range(30)]
+
+
+@pytest.fixture
+def network() -> Network:
+    made = Network(len(ITEMS), torch.Generator().manual_seed(3))
+    generator = torch.Generator().manual_seed(4)
+    with torch.no_grad():  # also those that start at 0
+        for weight in made.parameters():
+            weight.add_(torch.randn(weight.shape, generator=generator) * 0.2)
+    return made
+
+
+def test_export_is_a_whole_model_on_the_grid(network: Network, tmp_path: Path) -> None:
+    weights = network.export()
+    assert {name: weight.shape for name, weight in weights.items()} == shapes(len(ITEMS))
+    for name, weight in weights.items():
+        steps = weight.astype(np.float64) * (2**10 if name == "item_embedding" else 2**12)
+        assert (steps == np.rint(steps)).all(), name
+    used = network.on_grid()
+    assert all(np.allclose(used[name].detach().numpy(), weights[name], atol=1e-6) for name in weights)
+    assert len(save(Model(Card(name="m"), ITEMS, weights), tmp_path).card.version) == 12
+
+
+def test_states_and_heads_of_training_equal_those_of_serving(network: Network, tmp_path: Path) -> None:
+    log = sequences(simulate(Shop(users=10, items=40), 1_750_000_000_000, events=300), 5)
+    predictor = Predictor(save(Model(Card(name="m", utc_offset_h=5), ITEMS, network.export()), tmp_path))
+    lengths = np.diff(log.first, append=len(log.item))
+    before_ms = np.roll(log.ts_ms, 1)
+    before_ms[log.first] = -1
+    steps = Steps(log.item, log.action, log.ts_ms, before_ms, log.context.astype(np.uint8))
+    served = predictor.advance(np.zeros((len(lengths), HIDDEN), np.int16), steps, lengths)
+    served_heads = predictor.heads(served, log.window_bins[log.first + lengths - 1])
+
+    keep = torch.ones(len(log.item), 1)
+    keep[log.first] = 0
+    columns = (item_rows(ITEMS, log.item), log.action_gap, log.hour, log.context)
+    weights = network.on_grid()
+    with torch.no_grad():
+        item, action_gap, hour, context = (torch.from_numpy(column)[:, None] for column in columns)
+        after = states(weights, item, action_gap, hour, context, keep, torch.zeros(1, HIDDEN))
+        trained = after[log.first + lengths - 1, 0]
+        logits, hazards = readout(weights, trained, torch.from_numpy(log.window_bins[log.first + lengths - 1]))
+    assert (item_rows(ITEMS, log.item) > 0).any()
+    np.testing.assert_allclose(trained, served * 2.0**-14, atol=0.004)
+    np.testing.assert_allclose(torch.softmax(logits, 1), served_heads[0], atol=0.005)
+    np.testing.assert_allclose(torch.sigmoid(hazards), served_heads[1], atol=0.005)
+
+
+def test_gradient_by_hand_equals_the_recorded_one(network: Network) -> None:
+    generator = torch.Generator().manual_seed(5)
+    steps, lanes = 7, 3
+    item, action_gap, hour, context = (
+        torch.randint(high, (steps, lanes), generator=generator) for high in (31, 78, 168, 256)
+    )
+    keep = (torch.rand(steps, lanes, generator=generator) > 0.3).float()
+    start = torch.randn(lanes, HIDDEN, generator=generator).tanh()
+    wanted = torch.randn(steps, lanes, HIDDEN, generator=generator)
+
+    def by_hand(weights: dict[str, Tensor]) -> Tensor:
+        return states(weights, item, action_gap, hour, context, keep, start)
+
+    def recorded(weights: dict[str, Tensor]) -> Tensor:
+        x = weights["item_embedding"][item] @ weights["item_input"] + weights["action_gap"][action_gap]
+        x = x + weights["hour_of_week"][hour] + weights["context"][context]
+        h, after = start, []
+        for t in range(steps):
+            h = h * keep[t][:, None]
+            product = h @ weights["hidden"]
+            r, z = torch.sigmoid(x[t, :, : 2 * HIDDEN] + product[:, : 2 * HIDDEN]).chunk(2, 1)
+            n = torch.tanh(x[t, :, 2 * HIDDEN :] + r * (product[:, 2 * HIDDEN :] + weights["hidden_bias"]))
+            h = (1 - z) * n + z * h
+            after.append(h)
+        return torch.stack(after)
+
+    found = []
+    for forward in (by_hand, recorded):
+        after = forward(network.on_grid())
+        names = [name for name, _ in network.named_parameters()]
+        loss = (after * wanted).sum()
+        found.append([after.detach(), *torch.autograd.grad(loss, list(network.parameters()), materialize_grads=True)])
+    assert sum(float(gradient.abs().max()) > 0.1 for gradient in found[0][1:]) == 8  # all but those of the heads
+    for name, one, other in zip(["states", *names], *found, strict=True):
+        torch.testing.assert_close(one, other, atol=0.02 if name in names else 1e-3, rtol=0.01, msg=name)
+
+
+def test_loss_of_silence_is_minus_log_survival() -> None:
+    logits = torch.randn(5, TIME_BINS, generator=torch.Generator().manual_seed(1))
+    silent_ms = np.array([0, 1_500, 90_000, 10**9, 3 * int(GAP_EDGES_MS[-1])])
+    bins = np.searchsorted(GAP_EDGES_MS, silent_ms, side="right")
+    share = (silent_ms - survival.STARTS_MS[bins]) / survival.WIDTHS_MS[bins]
+    loss = time_loss(logits, torch.from_numpy(bins), torch.from_numpy(share), torch.zeros(5, dtype=torch.bool))
+    expected = -survival.log_survival(torch.sigmoid(logits).numpy().astype(np.float64), silent_ms)
+    np.testing.assert_allclose(loss, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_losses_of_events_are_probabilities_that_sum_to_one_with_survival() -> None:
+    logits = torch.randn(1, TIME_BINS, generator=torch.Generator().manual_seed(2)).expand(TIME_BINS + 1, -1)
+    bins = torch.tensor([*range(TIME_BINS), TIME_BINS - 1])
+    came = torch.tensor([True] * TIME_BINS + [False])
+    loss = time_loss(logits, bins, torch.tensor([0.0] * TIME_BINS + [1.0]), came)
+    assert float(torch.exp(-loss).sum()) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_sample_that_holds_every_item_gives_the_full_loss(network: Network) -> None:
+    weights = {name: weight.detach() for name, weight in network.on_grid().items()}
+    h = torch.randn(6, HIDDEN, generator=torch.Generator().manual_seed(1))
+    following = torch.tensor([1, 2, 30, 4, 4, 17])
+
+    def full(rows: int) -> float:
+        scores = item_scores(weights, h[:rows])
+        return float(nn.functional.cross_entropy(scores, following[:rows] - 1, reduction="sum"))
+
+    def sampled(rows: int, candidates: int, seed: int) -> float:
+        generator = torch.Generator().manual_seed(seed)
+        return float(_sampled(weights, h[:rows], following[:rows], candidates, generator))
+
+    assert sampled(6, 5_000, 1) == pytest.approx(full(6), rel=1e-4)
+    sums = [math.exp(sampled(1, 12, seed)) for seed in range(500)]  # of all scores, by that of the item itself
+    assert sum(sums) / len(sums) == pytest.approx(math.exp(full(1)), rel=0.1)
+
+
+def test_there_is_a_hazard_for_each_target(network: Network) -> None:
+    logits, hazards = readout(network.on_grid(), torch.zeros(2, HIDDEN), torch.zeros(2, 9, dtype=torch.uint8))
+    assert logits.shape == (2, 4)
+    assert hazards.shape == (2, len(TARGETS), TIME_BINS)

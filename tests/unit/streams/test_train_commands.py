@@ -1,0 +1,76 @@
+"""`nextact train` and `nextact convert`, run as a user runs them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from models.events_file import read_events, write_events
+from models.model_directory import load
+from models.simulator import Shop, log
+from streams.cli import app
+
+END_MS = 1_750_000_000_000
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("log") / "events.csv.gz"
+    write_events(log(Shop(users=20, items=40), END_MS, events=800), path)
+    return path
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_train_writes_a_model_and_shows_it_next_to_the_floors(file: Path, tmp_path: Path) -> None:
+    result = run("train", file, "--out", tmp_path, "--epochs", 1, "--name", "mine", "--utc-offset-h", 3)
+    assert result.exit_code == 0, result.output
+    model = load(tmp_path)
+    assert (model.card.name, model.card.utc_offset_h, model.card.data["rows"]) == ("mine", 3, 800)
+    assert model.card.version in result.output
+    assert "the prior" in result.output
+    assert str(file.parent) not in model.card.command
+
+
+def test_until_keeps_later_events_out(file: Path, tmp_path: Path) -> None:
+    until_ms = int(read_events(file)["ts_ms"][500])
+    result = run("train", file, "--out", tmp_path, "--epochs", 1, "--until", until_ms, "--json")
+    summary = json.loads(result.stdout)
+    assert summary["data"]["last_ms"] < until_ms
+    assert summary["data"]["rows"] == 500
+    assert load(tmp_path).card.version == summary["version"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--until", "tomorrow"], "--until tomorrow: give a date"),
+        (["--until", "2001-01-01"], "holds no event before"),
+    ],
+)
+def test_a_time_that_leaves_nothing_ends_with_one_line(
+    file: Path, tmp_path: Path, extra: list[str], message: str
+) -> None:
+    result = run("train", file, "--out", tmp_path, *extra)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_missing_log_ends_with_one_line(tmp_path: Path) -> None:
+    for command in (["train", tmp_path / "none.csv"], ["convert", "taobao", tmp_path / "none.csv"]):
+        result = run(*command, "--out", tmp_path / "out.parquet")
+        assert result.exit_code == 2
+        assert "none.csv" in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+
+
+def test_convert_counts_what_it_wrote_and_dropped(tmp_path: Path) -> None:
+    source = tmp_path / "UserBehavior.csv"
+    source.write_text("1,10,5,pv,1511544070\n1,11,5,buy,1511544071\n1,12,5,pv,7\n")
+    result = run("convert", "taobao", source, "--out", tmp_path / "events.jsonl", "--json")
+    assert json.loads(result.stdout) == {"events": 2, "dropped": 1}
+    assert len((tmp_path / "events.jsonl").read_text().splitlines()) == 2
