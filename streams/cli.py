@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from streams.commands import topics
+from streams.commands import benchmark, topics
 from streams.errors import NextactError
 
 USAGE_ERROR = 2
@@ -85,8 +85,12 @@ def main(
     signal.signal(signal.SIGTERM, _terminate)
 
 
-for _name in ("demo", "topics", "worker", "simulate", "replay", "tail", "train", "backtest", "convert", "broker"):
+for _name in (
+    "demo", "topics", "worker", "simulate", "replay", "tail", "train", "backtest", "convert", "broker", "benchmark"
+):  # fmt: skip
     if _name == "topics":
         app.add_typer(topics.app, name="topics")
+    elif _name == "benchmark":
+        app.add_typer(benchmark.app, name="benchmark")
     elif find_spec(f"streams.commands.{_name}") is not None:
         app.command()(getattr(import_module(f"streams.commands.{_name}"), _name))

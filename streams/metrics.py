@@ -6,7 +6,7 @@ from wsgiref.simple_server import WSGIServer
 
 import numpy as np
 import numpy.typing as npt
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, start_http_server
 from prometheus_client.core import HistogramMetricFamily, Metric
 
 from models.history import Tally
@@ -51,6 +51,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         r = self.registry
+        ProcessCollector(registry=r)
         self.records = Counter("nextact_records", "Input records handled", ["topic"], registry=r)
         self.events = Counter("nextact_events", "Valid events by what became of them", ["outcome"], registry=r)
         self.rejected = Counter("nextact_rejected", "Records refused", ["topic", "reason"], registry=r)
