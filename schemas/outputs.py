@@ -1,8 +1,9 @@
 """What is published for a user: the next action, a slate, the risk to lose them."""
 
 from collections.abc import Sequence
+from functools import cache
 from hashlib import blake2b
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -138,6 +139,18 @@ _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms"
 def encode_output(output: Output) -> bytes:
     """Return an output as JSON. Numbers must be Python's own: call `tolist()` on what comes from an array."""
     return _encoder.encode(output)
+
+
+@cache
+def named(names: tuple[str, ...]) -> Any:  # noqa: ANN401 - stands where a dict is expected
+    """Return a maker of objects with these keys, for values in this order: the JSON of a dict at a fifth of its cost.
+
+    >>> encode = msgspec.json.encode
+    >>> encode(named(("1h", "1d"))(0.25, 0.5))
+    b'{"1h":0.25,"1d":0.5}'
+    """
+    fields = [f"field_{number}" for number in range(len(names))]
+    return msgspec.defstruct("Named", fields, rename=dict(zip(fields, names, strict=True)), gc=False)
 
 
 def output_id(

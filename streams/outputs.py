@@ -1,7 +1,6 @@
 """The outputs of users as records: from rows and heads to JSON."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -23,11 +22,13 @@ from schemas.outputs import (
     SlateItem,
     encode_output,
     horizon_label,
+    named,
     output_id,
 )
 from schemas.topics import CHURN_RISK, INPUTS, NEXT_ACTIONS, RECOMMENDATIONS
 
-_WINDOW_LABELS = tuple(horizon_label(width * size) for _, width, size in RESOLUTIONS)
+_WINDOWS = named(tuple(horizon_label(width * size) for _, width, size in RESOLUTIONS))
+_COUNTS, _OUTCOMES, _OFFSETS = named(ACTIONS), named(OUTCOMES), named(INPUTS)
 _DECIMALS = 6
 
 
@@ -50,22 +51,20 @@ class Options(Protocol):
     def slate_size(self) -> int: ...  # noqa: D102
 
 
-@dataclass(frozen=True)
-class _About:
+class _About(NamedTuple):
     """What all outputs of a user say of themselves."""
 
     user_id: str
-    partition: int
     applied: list[int]
+    based_on: Position
     as_of_ms: int
     valid_until_ms: int
     model_version: str
 
     def id(self, topic: str, trigger: str = "event") -> str:
-        return output_id(topic, self.user_id, self.partition, self.applied, self.model_version, self.as_of_ms, trigger)
-
-    def position(self) -> Position:
-        return Position(self.partition, dict(zip(INPUTS, self.applied, strict=True)))
+        return output_id(
+            topic, self.user_id, self.based_on.partition, self.applied, self.model_version, self.as_of_ms, trigger
+        )
 
 
 def outputs(
@@ -90,7 +89,7 @@ def outputs(
     """
     made = []
     about = _abouts(rows, user_ids, partitions, rows["newest_ms"], model, options)
-    labels = [horizon_label(h) for h in model.card.purchase_horizons_ms]
+    within_named = named(tuple(horizon_label(h) for h in model.card.purchase_horizons_ms))
     now = np.zeros(len(rows), np.int64)
     purchase = [1 - silence(hazards[:, TARGETS.index("purchase")], now, h) for h in model.card.purchase_horizons_ms]
     columns = (
@@ -106,14 +105,11 @@ def outputs(
             as_of_ms=who.as_of_ms,
             valid_until_ms=who.valid_until_ms,
             model_version=who.model_version,
-            based_on=who.position(),
-            actions=dict(zip(OUTCOMES, probability, strict=True)),
-            purchase_within=dict(zip(labels, within, strict=True)),
-            windows={
-                label: dict(zip(ACTIONS, window, strict=True))
-                for label, window in zip(_WINDOW_LABELS, windows, strict=True)
-            },
-            totals=dict(zip(ACTIONS, totals, strict=True)),
+            based_on=who.based_on,
+            actions=_OUTCOMES(*probability),
+            purchase_within=within_named(*within),
+            windows=_WINDOWS(*[_COUNTS(*window) for window in windows]),
+            totals=_COUNTS(*totals),
         )
         made.append(_record(NEXT_ACTIONS, who, message))
     made += _recommendations(rows, about, model, options)
@@ -144,7 +140,7 @@ def _recommendations(rows: Rows, about: list[_About], model: Predictor, options:
             as_of_ms=who.as_of_ms,
             valid_until_ms=who.valid_until_ms,
             model_version=who.model_version,
-            based_on=who.position(),
+            based_on=who.based_on,
             slate=slate,
             degradation="none" if known else "popular",
         )
@@ -176,7 +172,7 @@ def churn_outputs(
     """
     trigger: Literal["event", "silence"] = "event" if previous is None else "silence"
     horizons = model.card.churn.horizons_ms
-    labels = [horizon_label(h) for h in horizons]
+    risks_named = named(tuple(horizon_label(h) for h in horizons))
     silent_ms = np.maximum(as_of_ms - rows["newest_ms"], 0)
     risks = np.stack([silence(hazards[:, TARGETS.index("any")], silent_ms, h) for h in horizons], axis=1)
     before = np.zeros(len(rows), np.int64) if previous is None else previous
@@ -191,8 +187,8 @@ def churn_outputs(
             as_of_ms=who.as_of_ms,
             valid_until_ms=who.valid_until_ms,
             model_version=who.model_version,
-            based_on=who.position(),
-            silent_for=dict(zip(labels, risk, strict=True)),
+            based_on=who.based_on,
+            silent_for=risks_named(*risk),
             band=_band(band),
             trigger=trigger,
             silent_ms=silent,
@@ -219,8 +215,9 @@ def _abouts(
     model: Predictor,
     options: Options,
 ) -> list[_About]:
+    valid_for_ms, version = options.valid_for_ms, model.card.version
     return [
-        _About(user_id, partition, applied, at, at + options.valid_for_ms, model.card.version)
+        _About(user_id, applied, Position(partition, _OFFSETS(*applied)), at, at + valid_for_ms, version)
         for user_id, partition, applied, at in zip(
             user_ids, partitions, rows["applied"].tolist(), as_of_ms.tolist(), strict=True
         )
@@ -229,4 +226,4 @@ def _abouts(
 
 def _record(topic: str, who: _About, message: NextAction | Recommendation | ChurnRisk) -> Output:
     headers = output_headers(topic, message.id, who.as_of_ms)
-    return Output(topic, who.partition, who.user_id.encode(), encode_output(message), headers)
+    return Output(topic, who.based_on.partition, who.user_id.encode(), encode_output(message), headers)
