@@ -189,7 +189,7 @@ class _Training:
         )
         loss = (by_head * torch.tensor(WEIGHTS)).sum()
         self._optimizer.zero_grad()
-        torch.autograd.backward(loss * (len(rows) / (_STEPS * self._lanes)))  # a piece that is not full says less
+        torch.autograd.backward(loss * (len(rows) / (_STEPS * len(h))))  # a piece that is not full says less
         nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
         for group in self._optimizer.param_groups:
             group["lr"] = self._options.learning_rate * min(1.0, (self.updates + 1) / _WARM_UP)
