@@ -2,16 +2,26 @@
 
 import signal
 import sys
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from types import FrameType
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from streams.commands import benchmark, topics
+from streams.commands import (
+    backtest,
+    benchmark,
+    broker,
+    convert,
+    demo,
+    replay,
+    simulate,
+    tail,
+    topics,
+    train,
+    worker,
+)
 from streams.errors import NextactError
 
 USAGE_ERROR = 2
@@ -85,12 +95,14 @@ def main(
     signal.signal(signal.SIGTERM, _terminate)
 
 
-for _name in (
-    "demo", "topics", "worker", "simulate", "replay", "tail", "train", "backtest", "convert", "broker", "benchmark"
-):  # fmt: skip
-    if _name == "topics":
-        app.add_typer(topics.app, name="topics")
-    elif _name == "benchmark":
-        app.add_typer(benchmark.app, name="benchmark")
-    elif find_spec(f"streams.commands.{_name}") is not None:
-        app.command()(getattr(import_module(f"streams.commands.{_name}"), _name))
+app.command()(demo.demo)
+app.add_typer(topics.app, name="topics")
+app.command()(worker.worker)
+app.command()(simulate.simulate)
+app.command()(replay.replay)
+app.command()(tail.tail)
+app.command()(train.train)
+app.command()(backtest.backtest)
+app.command()(convert.convert)
+app.command()(broker.broker)
+app.add_typer(benchmark.app, name="benchmark")

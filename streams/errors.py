@@ -10,7 +10,8 @@ NextactError
 │   ├── TopicsMissing         a topic that is needed does not exist
 │   └── PartitionsDiffer      a topic has another number of partitions than the settings say
 ├── ModelUnusable         no model, or one that cannot be run
-└── NotDelivered          not all records were acknowledged
+├── NotDelivered          not all records were acknowledged
+└── ProcessEnded          a process that was started here ended before its time
 """
 
 # ruff: noqa: N818 - the names say what is the case, the base class says that it is an error
@@ -58,3 +59,7 @@ class ModelUnusable(NextactError):
 
 class NotDelivered(NextactError):
     """Records were sent, and not all of them were acknowledged."""
+
+
+class ProcessEnded(NextactError):
+    """A process that was started here, a worker for example, ended before its time."""

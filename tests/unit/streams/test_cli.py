@@ -43,7 +43,18 @@ def test_help_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [("topics", "create"), ("worker",), ("simulate",), ("replay",), ("tail",), ("train",), ("backtest",), ("convert",)],
+    [
+        ("demo",),
+        ("broker",),
+        ("topics", "create"),
+        ("worker",),
+        ("simulate",),
+        ("replay",),
+        ("tail",),
+        ("train",),
+        ("backtest",),
+        ("convert",),
+    ],
 )
 def test_every_command_has_help_with_an_example(command: tuple[str, ...]) -> None:
     shown = CliRunner().invoke(app, [*command, "--help"])

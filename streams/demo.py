@@ -1,0 +1,273 @@
+"""The whole pipeline on one machine: a broker, the topics, a small model, simulated shoppers and a worker."""
+
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import msgspec
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+
+from models.events_file import write_events
+from models.model_directory import ModelDirectoryError, load
+from models.simulator import Shop, log
+from schemas.topics import DEAD_LETTERS, INPUTS, OUTPUTS, logical_name, physical_name
+from streams.answers import Answers
+from streams.broker import open_broker
+from streams.clients import admin, consumer
+from streams.errors import ModelUnusable, ProcessEnded
+from streams.local_broker import free_ports
+from streams.processes import Process
+from streams.settings import Settings
+from streams.topics import create_topics
+
+MODEL = Path(".nextact/demo-model")
+"""Where the demo keeps the model that it trains: from the second run on it starts at once."""
+
+TRAIN_EVENTS = 40_000
+TRAIN_MINUTES = 0.4
+TRAIN_UNTIL_MS = 1_750_000_000_000
+ITEMS = 400
+START_TIMEOUT_S = 60.0
+QUIET_S = 30.0
+"""Without a new record for so long, whatever has no answer gets none."""
+
+REFRESH_S = 0.25
+_NAP_S = 0.005
+_POLL_RECORDS = 2000
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What to show.
+
+    Attributes:
+        events: end after so many; None: with Ctrl-C.
+        rate: events a second.
+        users: shoppers at any one time.
+        model: model directory; None: `MODEL`, trained if it is not there.
+    """
+
+    events: int | None = None
+    rate: float = 500.0
+    users: int = 1000
+    model: Path | None = None
+
+
+class Viewer:
+    """Is told what happens. This one looks away."""
+
+    def say(self, text: str) -> None:
+        """Take a step that begins."""
+
+    def see(self, topic: str, key: bytes, value: bytes) -> None:
+        """Take a record, of the topic without prefix."""
+
+    def refresh(self, answers: Answers) -> None:
+        """Show how it stands; called a few times a second."""
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """How it went; `ok` if every event that was sent was answered."""
+
+    events: int
+    next_actions: int
+    recommendations: int
+    churn_risk: int
+    dead_letters: int
+    users: int
+    events_per_s: float
+    latency_ms: dict[str, float]
+    broker: str
+    ok: bool
+
+
+def run_demo(settings: Settings, demo: Demo, viewer: Viewer) -> Summary:
+    """Run the pipeline and return how it went; all that it starts is stopped, whatever happens.
+
+    Raises:
+        NextactError: a part could not be started, or ended before its time.
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nextact-", ignore_cleanup_errors=True)))
+        viewer.say("start a broker" if not settings.servers else f"use the broker {settings.bootstrap_servers}")
+        broker_data = folder / "broker"
+        ours, broker = stack.enter_context(open_broker(settings, broker_data))
+        if settings.servers:
+            ours = stack.enter_context(_own_topics(ours))
+        create_topics(ours)
+        model = demo.model if demo.model is not None else _demo_model(folder, demo, viewer)
+        card = load(model).card
+        viewer.say(f"broker {broker}, model {card.name} {card.version}: start a worker")
+        environment = _environment(ours)
+        worker = stack.enter_context(_worker(folder, model, environment))
+        reader = stack.enter_context(_reader(ours))
+        viewer.say("start the shoppers")
+        shoppers = stack.enter_context(
+            Process(_command("simulate", "--json", *_shop(demo)), folder / "shoppers.log", environment)
+        )
+        return _watch(ours, broker, worker, shoppers, reader, viewer)
+
+
+def _watch(
+    settings: Settings, broker: str, worker: Process, shoppers: Process, reader: KafkaConsumer, viewer: Viewer
+) -> Summary:
+    answers, sent = Answers(), -1
+    began_s = ended_s = heard_s = shown_s = time.monotonic()
+    with _first_interrupt(lambda: shoppers.signal(signal.SIGTERM)):
+        while sent < 0 or answers.events < sent or not answers.all_answered:
+            batches = reader.poll(timeout_ms=0, max_records=_POLL_RECORDS)
+            now_s = time.monotonic()
+            for record in (record for batch in batches.values() for record in batch):
+                topic = logical_name(record.topic, settings.topic_prefix)
+                if not answers.events and topic in INPUTS:
+                    began_s = now_s
+                answers.see(topic, record.key, record.value, record.offset, record.timestamp, time.time() * 1000)
+                viewer.see(topic, record.key, record.value)
+                heard_s = now_s
+                if topic in OUTPUTS:
+                    ended_s = now_s
+            if now_s - shown_s > REFRESH_S:
+                viewer.refresh(answers)
+                shown_s = now_s
+            if worker.code is not None:
+                raise ProcessEnded(f"the worker ended with code {worker.code}: {worker.last_words()}")
+            if sent < 0 and shoppers.code is not None:
+                sent = _sent(shoppers)
+                heard_s = now_s
+            if sent >= 0 and now_s - heard_s > QUIET_S:
+                break
+            if not batches:
+                time.sleep(_NAP_S)
+    viewer.refresh(answers)
+    latency = answers.latency()
+    return Summary(
+        **answers.counts(),
+        events_per_s=round(answers.events / max(ended_s - began_s, 0.001), 1),
+        latency_ms={"p50": latency.p50_ms, "p99": latency.p99_ms},
+        broker=broker,
+        ok=answers.events == sent and answers.all_answered,
+    )
+
+
+def _sent(shoppers: Process) -> int:
+    """Return how many events the shoppers sent, as their summary has it."""
+    words = shoppers.last_words()
+    try:
+        return int(msgspec.json.decode(words, type=dict[str, Any])["events"])
+    except (msgspec.MsgspecError, KeyError):
+        raise ProcessEnded(f"the shoppers ended with code {shoppers.code}: {words}") from None
+
+
+@contextmanager
+def _first_interrupt(action: Callable[[], None]) -> Iterator[None]:
+    """Call the action on the first Ctrl-C instead of ending; a second one ends."""
+
+    def interrupted(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - signal's
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        action()
+
+    before = signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _own_topics(settings: Settings) -> Iterator[Settings]:
+    """Yield settings with a prefix of our own, on a broker that others use; what carries it is deleted at the end."""
+    prefix = f"{settings.topic_prefix}demo-{secrets.token_hex(3)}."
+    try:
+        yield settings.model_copy(update={"topic_prefix": prefix})
+    finally:
+        with suppress(KafkaError), admin(settings) as client:
+            client.delete_topics([name for name in client.list_topics() if name.startswith(prefix)])
+            client.delete_groups([prefix + settings.group])
+
+
+def _demo_model(folder: Path, demo: Demo, viewer: Viewer) -> Path:
+    with suppress(ModelDirectoryError):
+        load(MODEL)
+        return MODEL
+    viewer.say(f"train a small model on {TRAIN_EVENTS:,} events of the past (once: it is kept in {MODEL})")
+    shop = Shop(users=demo.users, items=ITEMS)
+    write_events(log(shop, TRAIN_UNTIL_MS, events=TRAIN_EVENTS), folder / "past.parquet")
+    command = _command("train", str(folder / "past.parquet"), "--out", str(MODEL), "--name", "demo")
+    done = subprocess.run(  # noqa: S603 - the command is ours
+        [*command, "--max-minutes", str(TRAIN_MINUTES)], stdout=subprocess.DEVNULL, check=False
+    )
+    if done.returncode:
+        raise ModelUnusable(f"training ended with code {done.returncode}: see above, or name a model with --model DIR")
+    return MODEL
+
+
+@contextmanager
+def _worker(folder: Path, model: Path, environment: dict[str, str]) -> Iterator[Process]:
+    """Yield a worker that owns all partitions."""
+    port = free_ports(1)[0]
+    command = _command("worker", "--model", str(model.resolve()), "--metrics-port", str(port))
+    with Process(command, folder / "worker.log", environment) as worker:
+        deadline_s = time.monotonic() + START_TIMEOUT_S
+        owned = int(environment["NEXTACT_PARTITIONS"])
+        while not _owns(port, owned):
+            if worker.code is not None:
+                raise ProcessEnded(f"the worker ended with code {worker.code}: {worker.last_words()}")
+            if time.monotonic() > deadline_s:
+                raise ProcessEnded(f"the worker is not ready after {START_TIMEOUT_S:.0f} s: {worker.last_words()}")
+            time.sleep(0.1)
+        yield worker
+
+
+def _owns(port: int, partitions: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+    except (urllib.error.URLError, OSError):
+        return False
+    return f"nextact_partitions {partitions}.0" in lines and "nextact_recovering 0.0" in lines
+
+
+@contextmanager
+def _reader(settings: Settings) -> Iterator[KafkaConsumer]:
+    """Yield a consumer at the start of all topics of events and outputs."""
+    names = [physical_name(topic, settings.topic_prefix) for topic in (*INPUTS, *OUTPUTS, DEAD_LETTERS)]
+    with consumer(settings) as reader:
+        partitions = [TopicPartition(name, number) for name in names for number in range(settings.partitions)]
+        reader.assign(partitions)
+        for partition, end in reader.end_offsets(partitions).items():
+            reader.seek(partition, end)  # a local broker is new, and so are topics of our own elsewhere
+        yield reader
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    return {
+        "KAFKA_BOOTSTRAP_SERVERS": ",".join(settings.servers),
+        "KAFKA_SECURITY_PROTOCOL": settings.security_protocol,
+        "NEXTACT_TOPIC_PREFIX": settings.topic_prefix,
+        "NEXTACT_PARTITIONS": str(settings.partitions),
+        "NEXTACT_CLOCK": "stream",  # the shoppers' time starts in the past and runs fast
+        "NEXTACT_LOG_FORMAT": "json",
+        "NEXTACT_METRICS_HOST": "127.0.0.1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+
+
+def _shop(demo: Demo) -> list[str]:
+    options = ["--users", str(demo.users), "--items", str(ITEMS), "--rate", str(demo.rate)]
+    return options + (["--events", str(demo.events)] if demo.events is not None else [])
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "streams", *arguments]

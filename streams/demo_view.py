@@ -1,0 +1,141 @@
+"""What the demo shows in a terminal: the rate, the latency, and a few shoppers with what is predicted for them."""
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from schemas.topics import ACTION_OF_TOPIC, CHURN_RISK, DEAD_LETTERS, NEXT_ACTIONS, RECOMMENDATIONS
+from streams.answers import Answers
+from streams.demo import Viewer
+
+LINES = 4
+"""Lines of a shopper."""
+
+STAY_S = 8.0
+"""A shopper who does nothing for so long makes room for another."""
+
+_RECENT = 2000
+_BAR = 10
+_ACTION_STYLES = {"view": "cyan", "click": "yellow", "purchase": "green", "leave": "dim"}
+_BAND_STYLES = {"low": "green", "medium": "yellow", "high": "red"}
+
+
+@dataclass
+class _Shopper:
+    seen_s: float
+    actions: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=LINES))  # newest first
+    next_actions: dict[str, float] = field(default_factory=dict)
+    slate: list[str] = field(default_factory=list)
+    silent_for: dict[str, float] = field(default_factory=dict)
+    band: str = ""
+
+
+class TextViewer(Viewer):
+    """Says what begins, one line a step."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self.console.print(text, style="dim", highlight=False, soft_wrap=True)
+
+
+class LiveViewer(TextViewer):
+    """Shows shoppers while they shop; use it in a `with` block."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._live = Live(console=console, auto_refresh=False, transient=False)
+        self._started = False
+        self._shoppers: dict[bytes, _Shopper] = {}
+        self._places = max(2, (console.height - 8) // (LINES + 1))
+        self._newest_ms = 0
+        self._rate_of: deque[tuple[float, int]] = deque(maxlen=12)
+
+    def see(self, topic: str, key: bytes, value: bytes) -> None:
+        """Take a record; those of shoppers who are not shown are not looked at."""
+        shopper = self._shoppers.get(key)
+        if topic in ACTION_OF_TOPIC:
+            shopper = shopper or self._admit(key)
+            if shopper is not None:
+                event = msgspec.json.decode(value, type=dict[str, Any])
+                shopper.seen_s = time.monotonic()
+                shopper.actions.appendleft((ACTION_OF_TOPIC[topic], event["item_id"]))
+                self._newest_ms = max(self._newest_ms, event["ts_ms"])
+        elif shopper is not None and topic != DEAD_LETTERS:
+            output = msgspec.json.decode(value, type=dict[str, Any])
+            if topic == NEXT_ACTIONS:
+                shopper.next_actions = output["actions"]
+            elif topic == RECOMMENDATIONS:
+                shopper.slate = [item["item_id"] for item in output["slate"]]
+            elif topic == CHURN_RISK:
+                shopper.silent_for, shopper.band = output["silent_for"], output["band"]
+
+    def refresh(self, answers: Answers) -> None:
+        """Draw."""
+        if not self._started:
+            self._live.start()
+            self._started = True
+        self._rate_of.append((time.monotonic(), answers.events))
+        self._live.update(Group(self._headline(answers), self._table()), refresh=True)
+
+    def close(self) -> None:
+        """Leave the last picture standing."""
+        if self._started:
+            self._live.stop()
+
+    def _admit(self, key: bytes) -> _Shopper | None:
+        now_s = time.monotonic()
+        if len(self._shoppers) >= self._places:
+            idle = min(self._shoppers, key=lambda user: self._shoppers[user].seen_s)
+            if now_s - self._shoppers[idle].seen_s < STAY_S:
+                return None
+            del self._shoppers[idle]
+        self._shoppers[key] = shopper = _Shopper(now_s)
+        return shopper
+
+    def _headline(self, answers: Answers) -> RenderableType:
+        (then_s, before), (now_s, now) = self._rate_of[0], self._rate_of[-1]
+        rate = (now - before) / (now_s - then_s) if now_s > then_s else 0.0
+        latency, counts = answers.latency(_RECENT), answers.counts()
+        moment = datetime.fromtimestamp(self._newest_ms / 1000, UTC).strftime("%a %d %b %H:%M")
+        line = Text.assemble(
+            (f"{answers.events:,} events", "bold"),
+            f"  {rate:,.0f}/s  answered after {latency.p50_ms:.0f} ms (p99 {latency.p99_ms:.0f} ms)",
+            f"  {counts['users']:,} users  {counts['dead_letters']} dead letters  shop time {moment}",
+        )
+        line.no_wrap = True
+        return line
+
+    def _table(self) -> Table:
+        table = Table("shopper", "did last", "does next", "is shown", "stays away for", expand=True, show_lines=True)
+        for key, shopper in self._shoppers.items():
+            table.add_row(
+                Text(key.decode(errors="replace"), style="bold"),
+                _lines((f"{action} {item}", _ACTION_STYLES.get(action, "")) for action, item in shopper.actions),
+                _bars(shopper.next_actions, _ACTION_STYLES),
+                _lines((f"{rank} {item}", "") for rank, item in enumerate(shopper.slate[:LINES], 1)),
+                _bars(shopper.silent_for, dict.fromkeys(shopper.silent_for, _BAND_STYLES.get(shopper.band, ""))),
+            )
+        return table
+
+
+def _lines(lines: Any) -> Text:  # noqa: ANN401 - an iterable of pairs
+    return Text("\n").join(Text(text, style=style, no_wrap=True) for text, style in lines)
+
+
+def _bars(probabilities: dict[str, float], styles: dict[str, str]) -> Text:
+    width = max(map(len, probabilities), default=0)
+    return _lines(
+        (f"{name:<{width}} {p:>4.0%} {'█' * round(p * _BAR)}", styles.get(name, ""))
+        for name, p in probabilities.items()
+    )
