@@ -1,117 +1,26 @@
 """Workers as separate processes, and what is on the broker when they are done."""
 
-import os
-import subprocess
-import sys
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 from kafka import TopicPartition
-from prometheus_client.parser import text_string_to_metric_families
 
 from models.state import Rows
 from schemas.topics import INPUTS, physical_name
 from streams.chunk.table import MARKER, VALUE
 from streams.clients import admin, consumer
 from streams.settings import Settings
+from streams.worker_process import Samples, WorkerProcess, handled
 
 PATIENCE_S = 120
 
 
-class Worker:
-    """A `nextact worker` process.
+class Worker(WorkerProcess):
+    """A worker that tests wait for."""
 
-    Args:
-        settings: broker, prefix, model.
-        log: where its output goes.
-        environment: further variables.
-    """
-
-    def __init__(self, settings: Settings, log: Path, **environment: str) -> None:
-        self.log = log
-        self._port = ""
-        variables = {
-            "KAFKA_BOOTSTRAP_SERVERS": ",".join(settings.servers),
-            "NEXTACT_TOPIC_PREFIX": settings.topic_prefix,
-            "NEXTACT_PARTITIONS": str(settings.partitions),
-            "NEXTACT_MODEL": str(settings.model),
-            "NEXTACT_METRICS_PORT": "0",
-            "NEXTACT_LOG_FORMAT": "json",
-            **environment,
-        }
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "streams", "worker"],
-                env=os.environ | variables,
-                stdout=output,
-                stderr=output,
-            )
-
-    def metrics(self) -> dict[tuple[str, ...], float]:
-        """All samples by name and label values (labels in alphabetical order); empty before the endpoint answers."""
-        port = self.port()
-        if not port:
-            return {}
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-            text = answer.read().decode()
-        return {
-            (sample.name, *sample.labels.values()): sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-        }
-
-    def handled(self) -> int:
-        """The number of input records that it has handled."""
-        return int(sum(v for name, v in self.metrics().items() if name[0] == "nextact_records_total"))
-
-    def wait_until_handled(self, records: int) -> None:
-        """Wait until it has handled so many records."""
-        deadline = time.monotonic() + PATIENCE_S
-        while self.handled() < records:
-            assert self.process.poll() is None, f"worker ended with {self.process.returncode}: {self.tail()}"
-            assert time.monotonic() < deadline, f"{self.handled()} of {records} records handled: {self.tail()}"
-            time.sleep(0.1)
-
-    def kill(self) -> None:
-        """kill -9."""
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> int:
-        """SIGTERM; return the exit code."""
-        self.process.terminate()
-        try:
-            return self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise
-
-    def tail(self) -> str:
-        """The end of its log."""
-        return self.log.read_text()[-3000:]
-
-    def port(self) -> str:
-        """The port of its metrics, empty before it says which."""
-        if not self._port:
-            for line in self.log.read_text().splitlines():
-                if '"metrics_port": ' in line:
-                    self._port = line.partition('"metrics_port": ')[2].partition(",")[0].rstrip("}")
-        return self._port
-
-
-@contextmanager
-def running(settings: Settings, log: Path, **environment: str) -> Iterator[Worker]:
-    """A worker that is stopped at the end, whatever happens."""
-    worker = Worker(settings, log, **environment)
-    try:
-        yield worker
-    finally:
-        if worker.process.poll() is None:
-            worker.stop()
+    def wait_until_handled(self, records: int) -> Samples:
+        """Wait until it has handled so many records; return its metrics."""
+        return self.wait_until(lambda samples: handled(samples) >= records, PATIENCE_S)
 
 
 def wait_until_committed(settings: Settings) -> None:

@@ -1,17 +1,13 @@
 """How many events a second one worker handles, the whole job, from a full backlog."""
 
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import msgspec
 import numpy as np
 from kafka import TopicPartition
-from prometheus_client.parser import text_string_to_metric_families
 
 from models.model_directory import save
 from schemas.topics import physical_name
@@ -20,16 +16,14 @@ from streams.chunk.table import MARKER, VALUE
 from streams.clients import consumer, producer
 from streams.delivery import Delivery
 from streams.errors import NextactError
-from streams.local_broker import free_ports
-from streams.processes import Process
 from streams.settings import Settings
 from streams.topics import changelog, create_topics
+from streams.worker_process import WorkerProcess, handled
 
 WARM_UP = 0.1
 """Share of the events before the clock starts."""
 
 PATIENCE_S = 600
-Samples = dict[tuple[str, ...], float]
 Say = Callable[[str], None]
 
 
@@ -45,7 +39,7 @@ class Run(msgspec.Struct, frozen=True):
     cpu_us_per_event: float  # user and system time of the worker
     stage_us_per_event: dict[str, float]  # wall time
     outputs_per_event: float
-    peak_memory_mb: float
+    memory_mb: float  # resident, at the end
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -118,65 +112,27 @@ def _fill(settings: Settings, input_: Workload) -> None:
 
 
 def _run(settings: Settings, folder: Path, events: int) -> Run:
-    port = free_ports(1)[0]
-    environment = {
-        "KAFKA_BOOTSTRAP_SERVERS": ",".join(settings.servers),
-        "NEXTACT_TOPIC_PREFIX": settings.topic_prefix,
-        "NEXTACT_GROUP": settings.group,
-        "NEXTACT_PARTITIONS": str(settings.partitions),
-        "NEXTACT_MODEL": str(settings.model),
-        "NEXTACT_CLOCK": settings.clock,
-        "NEXTACT_SLATE_SIZE": str(settings.slate_size),
-        "NEXTACT_METRICS_PORT": str(port),
-    }
-    command = [sys.executable, "-m", "streams", "worker"]
-    with Process(command, folder / f"{settings.group}.log", environment) as worker:
-        first = _wait(worker, port, int(events * WARM_UP))
-        last = _wait(worker, port, events)
+    with WorkerProcess(settings, folder / f"{settings.group}.log") as worker:
+        before = worker.wait_until(lambda samples: handled(samples) >= events * WARM_UP, PATIENCE_S)
+        start_s = time.monotonic()
+        after = worker.wait_until(lambda samples: handled(samples) >= events, PATIENCE_S)
+        took_s = time.monotonic() - start_s
         if worker.stop() != 0:
             raise BenchmarkFailed(f"the worker ended with code {worker.code}: {worker.last_words()}")
-    (start_s, before), (end_s, after) = first, last
-    handled = _handled(after) - _handled(before)
+    timed = handled(after) - handled(before)
 
     def grown(*name: str) -> float:
         return after[name] - before.get(name, 0.0)
 
     stages = [labels[0] for name, *labels in after if name == "nextact_stage_seconds_sum"]
     return Run(
-        events=handled,
-        events_per_s=handled / (end_s - start_s),
-        cpu_us_per_event=grown("process_cpu_seconds_total") / handled * 1e6,
-        stage_us_per_event={s: grown("nextact_stage_seconds_sum", s) / handled * 1e6 for s in stages},
-        outputs_per_event=sum(grown(*name) for name in after if name[0] == "nextact_outputs_total") / handled,
-        peak_memory_mb=after["process_resident_memory_bytes",] / 2**20,
+        events=timed,
+        events_per_s=timed / took_s,
+        cpu_us_per_event=grown("process_cpu_seconds_total") / timed * 1e6,
+        stage_us_per_event={stage: grown("nextact_stage_seconds_sum", stage) / timed * 1e6 for stage in stages},
+        outputs_per_event=sum(grown(*name) for name in after if name[0] == "nextact_outputs_total") / timed,
+        memory_mb=after["process_resident_memory_bytes",] / 2**20,
     )
-
-
-def _wait(worker: Process, port: int, records: int) -> tuple[float, Samples]:
-    """Wait until the worker has handled so many records; return when that was, and its metrics."""
-    deadline_s = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline_s:
-        if worker.code is not None:
-            raise BenchmarkFailed(f"the worker ended with code {worker.code}: {worker.last_words()}")
-        samples = _scrape(port)
-        if samples and _handled(samples) >= records:
-            return time.monotonic(), samples
-        time.sleep(0.05)
-    raise BenchmarkFailed(f"the worker did not handle {records:,} records in {PATIENCE_S} s: {worker.last_words()}")
-
-
-def _scrape(port: int) -> Samples:
-    try:
-        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-            text = answer.read().decode()
-    except (URLError, TimeoutError):
-        return {}
-    families = text_string_to_metric_families(text)
-    return {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
-
-
-def _handled(samples: Samples) -> int:
-    return int(sum(value for name, value in samples.items() if name[0] == "nextact_records_total"))
 
 
 def _check(settings: Settings, input_: Workload) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from workers import Worker, final_rows, records, running, wait_until_committed
+from workers import Worker, final_rows, records, wait_until_committed
 
 from models.convert.taobao import convert
 from models.events_file import write_events
@@ -26,6 +26,7 @@ from streams.pipeline import Options
 from streams.replay import replay
 from streams.settings import Settings, read_settings
 from streams.topics import create_topics
+from streams.worker_process import handled
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(600)]
 
@@ -121,7 +122,7 @@ def test_replayed_log_gives_the_fold_the_backtest_and_better_forecasts_than_the_
     expected: tuple[Backtest, dict[tuple[str, str], bytes]],
     tmp_path: Path,
 ) -> None:
-    with running(settings, tmp_path / "worker.log", **NO_SILENCE, **SMALL_CHUNKS) as worker:
+    with Worker(settings, tmp_path / "worker.log", NO_SILENCE | SMALL_CHUNKS) as worker:
         replay(settings, events)
         worker.wait_until_handled(len(events))
         wait_until_committed(settings)
@@ -159,15 +160,14 @@ def test_killed_worker_loses_nothing_and_counts_nothing_twice(
     tmp_path: Path,
 ) -> None:
     sending = threading.Thread(target=replay, args=(settings, events))
-    worker = Worker(settings, tmp_path / "first.log", **NO_SILENCE)
+    worker = Worker(settings, tmp_path / "first.log", NO_SILENCE)
     try:
         sending.start()
-        worker.wait_until_handled(len(events) // 3)
-        assert worker.handled() < len(events), "too late to prove anything"
+        assert handled(worker.wait_until_handled(len(events) // 3)) < len(events), "too late to prove anything"
     finally:
         worker.kill()
         sending.join()
-    with running(settings, tmp_path / "second.log", **NO_SILENCE) as second:
+    with Worker(settings, tmp_path / "second.log", NO_SILENCE) as second:
         wait_until_committed(settings)
         metrics = second.metrics()
         assert second.stop() == 0

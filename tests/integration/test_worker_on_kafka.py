@@ -6,12 +6,13 @@ from pathlib import Path
 import msgspec
 import pytest
 from builders import random_model
-from workers import Worker, final_rows, records, running, wait_until_committed
+from workers import Worker, final_rows, records, wait_until_committed
 
 from models.model_directory import save
 from schemas.dead_letters import decode_dead_letter
 from schemas.outputs import ChurnRisk, NextAction
 from streams.clients import producer
+from streams.errors import ProcessEnded
 from streams.settings import Settings, read_settings
 from streams.topics import create_topics
 
@@ -65,7 +66,7 @@ def test_bad_records_become_dead_letters_and_the_stream_goes_on(settings: Settin
             sender.send(views, value, key, partition=number % 2)
         sender.flush()
     total = len(good) + len(bad) + 1
-    with running(settings, tmp_path / "log", NEXTACT_UNKNOWN_ITEMS="reject") as worker:
+    with Worker(settings, tmp_path / "log", {"NEXTACT_UNKNOWN_ITEMS": "reject"}) as worker:
         worker.wait_until_handled(total)
         wait_until_committed(settings)
         metrics = worker.metrics()
@@ -90,7 +91,7 @@ def test_silent_user_is_scored_without_an_event_once(settings: Settings, tmp_pat
         for k, user in enumerate(user_ids):
             sender.send(settings.topic_prefix + "views", event(k, user, now_ms() - 400 * 24 * HOUR_MS), user.encode())
         sender.flush()
-    with running(settings, tmp_path / "log") as worker:
+    with Worker(settings, tmp_path / "log") as worker:
         worker.wait_until_handled(len(user_ids))
         wait_until_committed(settings)
         silent = _wait_for_silence(settings)
@@ -103,7 +104,7 @@ def test_silent_user_is_scored_without_an_event_once(settings: Settings, tmp_pat
     last = {message.user_id: message for message in silent}
     bands = ("low", "medium", "high")
     assert all(bands[rows[user.encode()]["band"] - 1] == message.band for user, message in last.items())
-    with running(settings, tmp_path / "again") as worker:
+    with Worker(settings, tmp_path / "again") as worker:
         time.sleep(5)
         assert worker.stop() == 0
     assert [m.id for m in _silence(settings)] == [m.id for m in silent]
@@ -134,7 +135,7 @@ def test_restarted_worker_answers_from_recovered_rows(settings: Settings, tmp_pa
             for k in range(20):
                 sender.send(views, event(100 * run + k, f"u{k % 5}", now_ms() - HOUR_MS + k), f"u{k % 5}".encode())
             sender.flush()
-        with running(settings, tmp_path / f"log{run}") as worker:
+        with Worker(settings, tmp_path / f"log{run}") as worker:
             worker.wait_until_handled(20)
             wait_until_committed(settings)
             assert worker.stop() == 0
@@ -155,10 +156,10 @@ def test_two_workers_share_the_users_and_one_takes_over(settings: Settings, tmp_
                 sender.send(views, event(k, f"u{k % 20}", now + k), f"u{k % 20}".encode())
             sender.flush()
 
-    with running(settings, tmp_path / "a") as first, running(settings, tmp_path / "b") as second:
+    with Worker(settings, tmp_path / "a") as first, Worker(settings, tmp_path / "b") as second:
         deadline = time.monotonic() + 60
         while not first.metrics().get(("nextact_partitions",)) == second.metrics().get(("nextact_partitions",)) == 1:
-            assert time.monotonic() < deadline, (first.tail(), second.tail())
+            assert time.monotonic() < deadline, (first.last_words(), second.last_words())
             time.sleep(0.2)
         send(0)
         wait_until_committed(settings)
@@ -178,8 +179,9 @@ def test_worker_ends_with_one_line_and_code_2(settings: Settings, tmp_path: Path
         "no model": (settings.model_copy(update={"model": tmp_path}), "nextact train"),
     }
     for name, (wrong, advice) in cases.items():
-        worker = Worker(wrong, tmp_path / name)
-        assert worker.process.wait(30) == 2, name
+        with Worker(wrong, tmp_path / name) as worker, pytest.raises(ProcessEnded):
+            worker.wait_until_handled(1)
+        assert worker.code == 2, name
         lines = worker.log.read_text().splitlines()
         assert len(lines) == 1, (name, lines)
         assert lines[0].startswith("error: "), name
