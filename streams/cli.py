@@ -25,7 +25,6 @@ from streams.commands import (
 from streams.errors import NextactError
 
 USAGE_ERROR = 2
-INTERRUPTED = 130
 TERMINATED = 143
 
 
@@ -36,8 +35,6 @@ class OneLineErrors(TyperGroup):
         """Run a command."""
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise typer.Exit(INTERRUPTED) from None
         except Exception as error:
             message = _explained(error)
             if message is None:

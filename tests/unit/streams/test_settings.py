@@ -90,6 +90,9 @@ def test_secrets_show_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError) as error:
         read_settings()
     assert "hunter2" not in str(error.value)
+    with pytest.raises(ValidationError) as refused:
+        Settings.model_validate({"sasl_password": ["hunter2"]})
+    assert "hunter2" not in str(refused.value)
 
 
 def test_settings_are_frozen() -> None:
