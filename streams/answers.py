@@ -1,5 +1,6 @@
 """Whether every event was answered, and how soon: what a reader of inputs and outputs can tell of the pipeline."""
 
+from array import array
 from collections import Counter, deque
 from typing import NamedTuple
 
@@ -42,7 +43,7 @@ class Answers:
         self.answered = 0
         self._waiting: dict[bytes, deque[_Sent]] = {}  # the events of a user not answered yet
         self._applied: dict[bytes, dict[str, dict[str, int]]] = {}  # user, output topic, input topic: offset
-        self._took_ms: list[float] = []
+        self._took_ms = array("d")
         self._decode = msgspec.json.Decoder(_BasedOn).decode
 
     def see(self, topic: str, key: bytes, value: bytes, offset: int, timestamp_ms: int, now_ms: float) -> None:

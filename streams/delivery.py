@@ -63,12 +63,14 @@ class Delivery:
     def _settle(self, keep: int) -> None:
         while len(self._underway) > keep or (self._underway and self._underway[0].is_done):
             future = self._underway.popleft()
-            try:
-                future.get()  # ends: the producer gives up after its delivery timeout
-                self.acknowledged += 1
-            except KafkaError as error:
+            if not future.is_done:
+                with suppress(KafkaError):
+                    future.get()  # ends: the producer gives up after its delivery timeout
+            if future.failed():
                 self.failed += 1
-                self._problem = str(error) or type(error).__name__
+                self._problem = str(future.exception) or type(future.exception).__name__
+            else:
+                self.acknowledged += 1
 
     def __enter__(self) -> Self:
         """Return itself."""
