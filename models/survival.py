@@ -33,6 +33,12 @@ def log_survival(hazards: Floats, t_ms: Ints) -> Floats:
     return values.reshape(t_ms.shape)
 
 
-def silence(hazards: Floats, silent_ms: Ints, horizon_ms: int) -> Floats:
-    """Return P(no event within the horizon | silent for so long): hazards [n, TIME_BINS], silent_ms [n] or [n, k]."""
+def silence(hazards: Floats, silent_ms: Ints, horizon_ms: int | Ints) -> Floats:
+    """Return P(no event within the horizon | silent for so long), shaped like `silent_ms`.
+
+    Args:
+        hazards: [n, TIME_BINS].
+        silent_ms: [n] or [n, k].
+        horizon_ms: one, or [k].
+    """
     return np.exp(log_survival(hazards, silent_ms + horizon_ms) - log_survival(hazards, silent_ms))

@@ -6,8 +6,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -27,10 +25,10 @@ from streams.answers import Answers
 from streams.broker import open_broker
 from streams.clients import admin, consumer
 from streams.errors import ModelUnusable, ProcessEnded
-from streams.local_broker import free_ports
 from streams.processes import Process
 from streams.settings import Settings
 from streams.topics import create_topics
+from streams.worker_process import Samples, WorkerProcess, environment
 
 MODEL = Path(".nextact/demo-model")
 """Where the demo keeps the model that it trains: from the second run on it starts at once."""
@@ -110,12 +108,14 @@ def run_demo(settings: Settings, demo: Demo, viewer: Viewer) -> Summary:
         model = demo.model if demo.model is not None else _demo_model(folder, demo, viewer)
         card = load(model).card
         viewer.say(f"broker {broker}, model {card.name} {card.version}: start a worker")
-        environment = _environment(ours)
-        worker = stack.enter_context(_worker(folder, model, environment))
+        # the shoppers' time starts in the past and runs fast
+        ours = ours.model_copy(update={"model": model, "clock": "stream"})
+        worker = stack.enter_context(WorkerProcess(ours, folder / "worker.log"))
+        worker.wait_until(_owns_all(ours), START_TIMEOUT_S)
         reader = stack.enter_context(_reader(ours))
         viewer.say("start the shoppers")
         shoppers = stack.enter_context(
-            Process(_command("simulate", "--json", *_shop(demo)), folder / "shoppers.log", environment)
+            Process(_command("simulate", "--json", *_shop(demo)), folder / "shoppers.log", environment(ours))
         )
         return _watch(ours, broker, worker, shoppers, reader, viewer)
 
@@ -214,32 +214,6 @@ def _demo_model(folder: Path, demo: Demo, viewer: Viewer) -> Path:
 
 
 @contextmanager
-def _worker(folder: Path, model: Path, environment: dict[str, str]) -> Iterator[Process]:
-    """Yield a worker that owns all partitions."""
-    port = free_ports(1)[0]
-    command = _command("worker", "--model", str(model.resolve()), "--metrics-port", str(port))
-    with Process(command, folder / "worker.log", environment) as worker:
-        deadline_s = time.monotonic() + START_TIMEOUT_S
-        owned = int(environment["NEXTACT_PARTITIONS"])
-        while not _owns(port, owned):
-            if worker.code is not None:
-                raise ProcessEnded(f"the worker ended with code {worker.code}: {worker.last_words()}")
-            if time.monotonic() > deadline_s:
-                raise ProcessEnded(f"the worker is not ready after {START_TIMEOUT_S:.0f} s: {worker.last_words()}")
-            time.sleep(0.1)
-        yield worker
-
-
-def _owns(port: int, partitions: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-            lines = answer.read().decode().splitlines()
-    except (urllib.error.URLError, OSError):
-        return False
-    return f"nextact_partitions {partitions}.0" in lines and "nextact_recovering 0.0" in lines
-
-
-@contextmanager
 def _reader(settings: Settings) -> Iterator[KafkaConsumer]:
     """Yield a consumer at the start of all topics of events and outputs."""
     names = [physical_name(topic, settings.topic_prefix) for topic in (*INPUTS, *OUTPUTS, DEAD_LETTERS)]
@@ -251,17 +225,8 @@ def _reader(settings: Settings) -> Iterator[KafkaConsumer]:
         yield reader
 
 
-def _environment(settings: Settings) -> dict[str, str]:
-    return {
-        "KAFKA_BOOTSTRAP_SERVERS": ",".join(settings.servers),
-        "KAFKA_SECURITY_PROTOCOL": settings.security_protocol,
-        "NEXTACT_TOPIC_PREFIX": settings.topic_prefix,
-        "NEXTACT_PARTITIONS": str(settings.partitions),
-        "NEXTACT_CLOCK": "stream",  # the shoppers' time starts in the past and runs fast
-        "NEXTACT_LOG_FORMAT": "json",
-        "NEXTACT_METRICS_HOST": "127.0.0.1",
-        "OPENBLAS_NUM_THREADS": "1",
-    }
+def _owns_all(settings: Settings) -> Callable[[Samples], bool]:
+    return lambda metrics: metrics["nextact_partitions",] == settings.partitions and metrics["nextact_recovering",] == 0
 
 
 def _shop(demo: Demo) -> list[str]:

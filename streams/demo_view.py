@@ -4,6 +4,8 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,6 +24,7 @@ LINES = 4
 STAY_S = 8.0
 """A shopper who does nothing for so long makes room for another."""
 
+_PICTURE_WIDTH = 120
 _RECENT = 2000
 _BAR = 10
 _ACTION_STYLES = {"view": "cyan", "click": "yellow", "purchase": "green", "leave": "dim"}
@@ -56,6 +59,7 @@ class LiveViewer(TextViewer):
         super().__init__(console)
         self._live = Live(console=console, auto_refresh=False, transient=False)
         self._started = False
+        self._picture: RenderableType = ""
         self._shoppers: dict[bytes, _Shopper] = {}
         self._places = max(2, (console.height - 8) // (LINES + 1))
         self._newest_ms = 0
@@ -86,12 +90,19 @@ class LiveViewer(TextViewer):
             self._live.start()
             self._started = True
         self._rate_of.append((time.monotonic(), answers.events))
-        self._live.update(Group(self._headline(answers), self._table()), refresh=True)
+        self._picture = Group(self._headline(answers), self._table())
+        self._live.update(self._picture, refresh=True)
 
     def close(self) -> None:
         """Leave the last picture standing."""
         if self._started:
             self._live.stop()
+
+    def save(self, file: Path) -> None:
+        """Keep the last picture as SVG."""
+        page = Console(record=True, width=_PICTURE_WIDTH, file=StringIO())
+        page.print(self._picture)
+        page.save_svg(str(file), title="nextact demo")
 
     def _admit(self, key: bytes) -> _Shopper | None:
         now_s = time.monotonic()

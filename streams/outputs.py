@@ -90,11 +90,12 @@ def outputs(
     made = []
     about = _abouts(rows, user_ids, partitions, rows["newest_ms"], model, options)
     within_named = named(tuple(horizon_label(h) for h in model.card.purchase_horizons_ms))
-    now = np.zeros(len(rows), np.int64)
-    purchase = [1 - silence(hazards[:, TARGETS.index("purchase")], now, h) for h in model.card.purchase_horizons_ms]
+    horizons_ms = np.array(model.card.purchase_horizons_ms)
+    now = np.zeros((len(rows), len(horizons_ms)), np.int64)
+    purchase = 1 - silence(hazards[:, TARGETS.index("purchase")], now, horizons_ms)
     columns = (
         _rounded(actions),
-        _rounded(np.stack(purchase, axis=1)),
+        _rounded(purchase),
         counts(rows).tolist(),
         rows["total"].tolist(),
     )
@@ -174,7 +175,8 @@ def churn_outputs(
     horizons = model.card.churn.horizons_ms
     risks_named = named(tuple(horizon_label(h) for h in horizons))
     silent_ms = np.maximum(as_of_ms - rows["newest_ms"], 0)
-    risks = np.stack([silence(hazards[:, TARGETS.index("any")], silent_ms, h) for h in horizons], axis=1)
+    silent_until = np.broadcast_to(silent_ms[:, None], (len(rows), len(horizons)))
+    risks = silence(hazards[:, TARGETS.index("any")], silent_until, np.array(horizons))
     before = np.zeros(len(rows), np.int64) if previous is None else previous
     columns = _rounded(risks), rows["band"].tolist(), silent_ms.tolist(), before.tolist()
     made = []

@@ -26,25 +26,13 @@ class WorkerProcess(Process):
     Args:
         settings: broker, topics, group, model; the process gets them through its environment.
         log: file that its output is added to.
-        environment: further variables.
+        more: further variables of its environment.
     """
 
-    def __init__(self, settings: Settings, log: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, settings: Settings, log: Path, more: Mapping[str, str] | None = None) -> None:
         self.port = free_ports(1)[0]
-        variables = {
-            "KAFKA_BOOTSTRAP_SERVERS": ",".join(settings.servers),
-            "KAFKA_SECURITY_PROTOCOL": settings.security_protocol,
-            "NEXTACT_TOPIC_PREFIX": settings.topic_prefix,
-            "NEXTACT_GROUP": settings.group,
-            "NEXTACT_PARTITIONS": str(settings.partitions),
-            "NEXTACT_MODEL": "" if settings.model is None else str(settings.model.resolve()),
-            "NEXTACT_CLOCK": settings.clock,
-            "NEXTACT_SLATE_SIZE": str(settings.slate_size),
-            "NEXTACT_METRICS_HOST": "127.0.0.1",
-            "NEXTACT_METRICS_PORT": str(self.port),
-            "NEXTACT_LOG_FORMAT": "json",
-        }
-        super().__init__([sys.executable, "-m", "streams", "worker"], log, variables | dict(environment or {}))
+        ours = environment(settings) | {"NEXTACT_METRICS_HOST": "127.0.0.1", "NEXTACT_METRICS_PORT": str(self.port)}
+        super().__init__([sys.executable, "-m", "streams", "worker"], log, ours | dict(more or {}))
 
     def metrics(self) -> Samples:
         """Return its metrics as they are now; empty before it serves them."""
@@ -72,6 +60,21 @@ class WorkerProcess(Process):
             if time.monotonic() > deadline_s:
                 raise ProcessEnded(f"the worker is not there after {timeout_s:.0f} s: {self.last_words()}")
             time.sleep(_NAP_S)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return what tells another process of ours the broker, topics, group and model; secrets are inherited."""
+    return {
+        "KAFKA_BOOTSTRAP_SERVERS": ",".join(settings.servers),
+        "KAFKA_SECURITY_PROTOCOL": settings.security_protocol,
+        "NEXTACT_TOPIC_PREFIX": settings.topic_prefix,
+        "NEXTACT_GROUP": settings.group,
+        "NEXTACT_PARTITIONS": str(settings.partitions),
+        "NEXTACT_MODEL": "" if settings.model is None else str(settings.model.resolve()),
+        "NEXTACT_CLOCK": settings.clock,
+        "NEXTACT_SLATE_SIZE": str(settings.slate_size),
+        "NEXTACT_LOG_FORMAT": "json",
+    }
 
 
 def handled(samples: Samples) -> int:

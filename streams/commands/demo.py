@@ -15,6 +15,9 @@ def demo(
     model: Annotated[
         Path | None, typer.Option(help="Model directory; otherwise a small one is trained once.", show_default=False)
     ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Keep the last picture in this file, as SVG.", show_default=False)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="End with a summary as one line of JSON.")] = False,
 ) -> None:
     """Watch the whole pipeline on this machine: shoppers who shop, and what is predicted for each of them.
@@ -38,9 +41,11 @@ def demo(
     configure_logging("error", settings.log_format)
     console = Console(stderr=True)
     chosen = Demo(events=events, rate=rate, users=users, model=model)
-    if console.is_terminal:
+    if console.is_terminal or picture is not None:
         with closing(LiveViewer(console)) as viewer:
             summary = run_demo(settings, chosen, viewer)
+        if picture is not None:
+            viewer.save(picture)
     else:
         summary = run_demo(settings, chosen, TextViewer(console))
     if as_json:
