@@ -1,4 +1,7 @@
-"""Logging: one stream on stderr, JSON or for people, ours and the libraries'. Nothing about a user above debug."""
+"""Logging: one stream on stderr, JSON or for people, ours and the libraries'. Nothing about a user above debug.
+
+Tracebacks come without local variables: those hold user ids, events and passwords.
+"""
 
 import logging
 import sys
@@ -6,6 +9,7 @@ import time
 from typing import Literal
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import Processor
 
 REPEAT_S = 30.0
@@ -53,9 +57,12 @@ def configure_logging(
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     last: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)]
         if for_people
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        else [
+            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+            structlog.processors.JSONRenderer(),
+        ]
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,

@@ -2,7 +2,10 @@
 
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 import structlog
@@ -60,3 +63,44 @@ def test_lines_below_the_level_are_not_written(capsys: pytest.CaptureFixture[str
     structlog.get_logger("nextact").info("not this")
     logging.getLogger("aiokafka").info("nor this")
     assert capsys.readouterr().err == ""
+
+
+def fail_with(secret: list[str]) -> None:
+    password = "".join(secret)  # never in a source line, so only the value of a variable can show it
+    raise ValueError(f"refused after {len(password)} characters")
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+@pytest.mark.parametrize("logger", ["ours", "a library's"])
+def test_traceback_shows_no_local_variable(
+    capsys: pytest.CaptureFixture[str], style: Literal["json", "console"], logger: str
+) -> None:
+    configure_logging("info", style)
+    try:
+        fail_with(["hun", "ter", "2"])
+    except ValueError as error:
+        if logger == "ours":
+            structlog.get_logger("nextact").critical("a chunk failed", exc_info=error)
+        else:
+            logging.getLogger("faust").exception("crashed")
+    written = capsys.readouterr().err
+    assert "refused after 7 characters" in written
+    assert "fail_with" in written
+    assert "hunter2" not in written
+
+
+def test_bug_in_a_command_shows_no_local_variable() -> None:
+    code = """
+import streams.cli
+
+@streams.cli.app.command()
+def buggy() -> None:
+    password = "".join(["hun", "ter", "2"])
+    raise ValueError(f"refused after {len(password)} characters")
+
+streams.cli.app(["buggy"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "ValueError: refused after 7 characters" in done.stderr
+    assert "hunter2" not in done.stderr
