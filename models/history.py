@@ -5,13 +5,14 @@ Writes `applied`, `accepted`, `late`, `base_ms`, `ring_*`, `base`, `now`, `model
 
 The ring holds the last RING accepted events, sorted by `(ts_ms, action, id, item)`. `base` is the recurrent state
 before the oldest of them, `now` the state after the newest, so an event that comes late is put in its place and `now`
-is computed again from `base`: any arrival order gives the bytes of the in-order one. An event not newer than the last
-one that left the ring (`base_ms`) is late for good: the windows count it, the states do not see it. An event that
-equals one of the ring in all four is a duplicate. An event at or below the `applied` offset of its topic was
-delivered again and changes nothing.
+is computed again from `base`: any arrival order gives the bytes of the in-order one. An event that belongs before all
+of the ring and is not newer than the last one that left it (`base_ms`) is late for good: the windows count it, the
+states do not see it. An event that equals one of the ring in all four is a duplicate. An event at or below the
+`applied` offset of its topic was delivered again and changes nothing.
 
-Exactness has two limits: a user with more than RING events in one millisecond, and a duplicate of an event that has
-left the ring, which counts as late.
+Exactness has one limit: an event that RING or more events of that order have overtaken. It may be late for good, and
+so is a duplicate of an event that has left the ring. Events of one millisecond stand in order of the hashes: with more
+than RING of them one may be overtaken by so many though all come in order of time.
 """
 
 from dataclasses import dataclass
@@ -155,7 +156,7 @@ def _insert(rows: Rows, users: Ints, events: Events, model: Predictor, tally: Ta
         ring, left = _ring(rows, user, accepted), []
         for k in range(a, b):
             event = columns[k]
-            if event[0] <= base_ms:
+            if event[0] <= base_ms and event[:4] < ring[0][:4]:  # what left, left a full ring
                 rows["late"][user] += 1
                 tally.late += 1
                 counted[k] = True

@@ -77,18 +77,70 @@ def test_any_chunking_gives_the_row_of_one_event_at_a_time(case: tuple[Events, l
     assert differing(run(events, 4, cuts), reference(events, 4)) == []
 
 
-@given(in_order(), st.randoms(use_true_random=False))
+@st.composite
+def overtaken(draw: st.DrawFn) -> tuple[Events, list[int]]:
+    """Events, and an order of arrival in which up to RING - 1 others overtake each."""
+    events, _ = draw(in_order())
+    delays = draw(st.lists(st.integers(0, RING), min_size=len(events), max_size=len(events)))
+    by_key = np.lexsort((events.item, events.id, events.action, events.ts_ms))
+    return events, by_key[np.argsort(np.arange(len(events)) + np.array(delays), kind="stable")].tolist()
+
+
+@given(overtaken(), st.lists(st.integers(0, 80), max_size=5).map(sorted))
 @settings(max_examples=200)
-def test_late_event_inside_ring_gives_in_order_state(case: tuple[Events, list[int]], random: object) -> None:
-    events, cuts = case
-    order = list(range(len(events)))
-    for k in range(len(order)):  # nobody's event overtakes more than RING - 1 others
-        j = min(len(order) - 1, k + random.randrange(RING // 2))  # type: ignore[attr-defined]
-        order[k], order[j] = order[j], order[k]
+def test_late_event_inside_ring_gives_in_order_state(case: tuple[Events, list[int]], cuts: list[int]) -> None:
+    events, order = case
     arrived = place_limited(events, order)
-    rows = run(arrived, 4, cuts)
+    rows = run(arrived, 4, [min(cut, len(events)) for cut in cuts])
     assert rows["late"].sum() == 0
     assert differing(rows, reference(arrived, 4)) == []
+
+
+def ring_of(arrived: list[int], events: Events) -> list[int]:
+    """The events that a ring holds of one user's."""
+    keys = zip(*(c[arrived].tolist() for c in (events.ts_ms, events.action, events.id, events.item)), strict=True)
+    return [number for _, number in sorted(zip(keys, arrived, strict=True))][-RING:]
+
+
+@st.composite
+def tied(draw: st.DrawFn) -> tuple[Events, int, list[int]]:
+    """One user, a few moments, events overtaken by up to RING - 1 others, events of the ring sent again; cuts."""
+    n = draw(st.integers(1, 60))
+    actions = draw(st.lists(st.integers(0, 2), min_size=n, max_size=n))
+    times = np.cumsum(draw(st.lists(st.sampled_from([0, 0, 0, 0, 1, HOUR]), min_size=n, max_size=n)))
+    events = event_columns([0] * n, actions, times.tolist())
+    delays = draw(st.lists(st.integers(0, RING), min_size=n, max_size=n))
+    by_key = np.lexsort((events.item, events.id, events.action, events.ts_ms))
+    order: list[int] = []
+    arrived: list[int] = []
+    for number in by_key[np.argsort(np.arange(n) + np.array(delays), kind="stable")].tolist():
+        order.append(number)
+        arrived.append(number)
+        if draw(st.booleans()):
+            order.append(draw(st.sampled_from(ring_of(arrived, events))))
+    cuts = sorted(draw(st.lists(st.integers(0, len(order)), max_size=5)))
+    return place_limited(events, order), len(order) - n, cuts
+
+
+@given(tied())
+@settings(max_examples=200, deadline=None)
+def test_ties_and_events_sent_again_inside_the_ring_give_the_in_order_state(case: tuple[Events, int, list[int]]) -> None:
+    arrived, again, cuts = case
+    rows, duplicates = empty_rows(1), 0
+    for a, b in zip([0, *cuts], [*cuts, len(arrived)], strict=True):
+        duplicates += apply(rows, arrived.at(np.arange(a, b)), MODEL).duplicates
+    first = np.unique(arrived.id, return_index=True)[1]
+    assert (duplicates, rows["late"][0]) == (again, 0)
+    assert set(differing(rows, reference(arrived.at(first), 1))) <= {"applied"}
+
+
+def test_event_of_the_moment_of_the_last_one_that_left_the_ring_is_put_in_its_place() -> None:
+    events = event_columns([0] * (RING + 2), [0] * (RING + 2), [1000] * (RING + 2))
+    arrived = place_limited(events, [k for k in range(RING + 2) if k != RING] + [RING, 5])
+    rows = empty_rows(1)
+    tally = apply(rows, arrived, MODEL)
+    assert (tally.reordered, tally.duplicates, tally.late) == (1, 1, 0)
+    assert set(differing(rows, reference(events, 1))) == {"applied"}
 
 
 def place_limited(events: Events, order: list[int]) -> Events:
