@@ -51,8 +51,15 @@ def load_predictor(settings: Settings) -> Predictor:
     return Predictor(load(settings.model))
 
 
-def make_app(settings: Settings, model: Predictor, metrics: Metrics) -> ChunkApp:
-    """Return the Faust app of a worker, ready to be started."""
+def make_app(settings: Settings, model: Predictor, metrics: Metrics, folder: Path) -> ChunkApp:
+    """Return the Faust app of a worker, ready to be started.
+
+    Args:
+        settings: all that the environment says.
+        model: predicts.
+        metrics: counts.
+        folder: a private one, in which Faust makes folders of its own; nothing is kept there.
+    """
     app = ChunkApp(
         settings.topic_prefix + settings.group,
         kafka_arguments=aiokafka_arguments(settings),
@@ -60,7 +67,7 @@ def make_app(settings: Settings, model: Predictor, metrics: Metrics) -> ChunkApp
         broker=[f"kafka://{server}" for server in servers(settings)],
         broker_credentials=_credentials(settings),
         store="memory://",
-        datadir=Path(tempfile.gettempdir()) / "nextact",  # nothing is kept there, but Faust makes it
+        datadir=folder,
         table_standby_replicas=0,  # recovery is quick, and a standby costs as much memory as an owner
         web_enabled=False,
         topic_partitions=settings.partitions,
@@ -92,10 +99,11 @@ def run(settings: Settings) -> None:
     model = load_predictor(settings)
     check_topics(settings)
     metrics = Metrics()
-    app = make_app(settings, model, metrics)
-    server, _ = metrics.serve(settings.metrics_host, settings.metrics_port)
-    _log.info("worker starts", model=model.card.version, metrics_port=server.server_port, group=app.conf.id)
-    with threadpool_limits(1):  # one core a worker: more BLAS threads only wait for each other
+    # one core a worker: more BLAS threads only wait for each other
+    with tempfile.TemporaryDirectory(prefix="nextact-") as folder, threadpool_limits(1):
+        app = make_app(settings, model, metrics, Path(folder))
+        server, _ = metrics.serve(settings.metrics_host, settings.metrics_port)
+        _log.info("worker starts", model=model.card.version, metrics_port=server.server_port, group=app.conf.id)
         worker = faust.Worker(app, override_logging=False, redirect_stdouts=False, quiet=True)
         worker.spinner = None  # it writes escapes to the log
         worker.execute_from_commandline()
