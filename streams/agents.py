@@ -1,15 +1,19 @@
 """The agent of the three input topics and the timer of silence: plumbing between Kafka and `pipeline`."""
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
+import structlog
 from faust.types import TP
 
 from models.predictor import Predictor
+from models.state import Rows
 from schemas.topics import INPUTS, logical_name, physical_name
 from streams.chunk.app import ChunkApp
 from streams.chunk.failure import fail_stop
@@ -18,6 +22,8 @@ from streams.chunk.table import ChunkTable
 from streams.metrics import Metrics
 from streams.outputs import Output
 from streams.pipeline import Options, Origin, process, rescore
+
+_log = structlog.get_logger("nextact")
 
 RESCORE_BATCH = 2000
 """Silent users scored at a time: between two batches a chunk may pass."""
@@ -45,16 +51,17 @@ class UserEvents:
         stream_time: bool,
     ) -> None:
         self._app, self._table, self._model, self._options, self._metrics = app, table, model, options, metrics
-        self._stream_time, self._newest_ms = stream_time, 0
+        self._stream_time = stream_time
         self._one_at_a_time = asyncio.Lock()  # a chunk, or a batch of silent users: never both on the same rows
 
     def register(self, rescore_interval_s: float) -> None:
         """Add the agent and the timers to the app."""
         names = [physical_name(topic, self._options.prefix) for topic in INPUTS]
+        self._table.input_topics = names
         topic = self._app.topic(*names, key_serializer="raw", value_serializer="raw")
         self._app.agent(topic, name="users")(self._consume)
         self._app.timer(rescore_interval_s, name="silence")(self._rescore_silent)
-        self._app.timer(1.0, name="gauges")(self._set_gauges)
+        self._watch()
 
     async def _consume(self, stream: Any) -> None:  # noqa: ANN401 - Faust's stream
         async for event in stream.noack().events():
@@ -63,7 +70,8 @@ class UserEvents:
                     await self._handle(event.value)
             except Exception as error:  # noqa: BLE001 - a bug: end before the chunk is acknowledged
                 if self._app.should_stop:
-                    return  # what is not acknowledged comes again
+                    _log.warning("a chunk was not finished: it comes again after the start", exc_info=error)
+                    return
                 fail_stop("a chunk failed", error)
             event.ack()
 
@@ -76,8 +84,6 @@ class UserEvents:
             self._publish(result.outputs),
         )
         result.seconds["publish"] = time.perf_counter() - began
-        for change in result.changes.values():
-            self._newest_ms = max(self._newest_ms, int(change.rows["newest_ms"].max()))
         records: Counter[str] = Counter()
         for origin, part in chunk.items():
             records[origin.topic] += len(part)
@@ -111,15 +117,16 @@ class UserEvents:
                 await self._rescore_partition(partition)
         except Exception as error:  # noqa: BLE001 - a bug in a timer ends the worker as one in a chunk does
             if self._app.should_stop:
+                _log.warning("scoring silent users was not finished", exc_info=error)
                 return
             fail_stop("scoring silent users failed", error)
 
     async def _rescore_partition(self, partition: int) -> None:
-        now_ms = self._newest_ms if self._stream_time else _wall_ms()
         users = self._table.data.users
         while self._settled() and partition in users.partitions:
             async with self._one_at_a_time:
                 rows = users.of(partition)
+                now_ms = self._now_ms(partition, rows.rows)
                 due = np.flatnonzero(rows.rows["rescore_ms"] <= now_ms)[:RESCORE_BATCH]
                 if not len(due):
                     return
@@ -133,6 +140,12 @@ class UserEvents:
                 rows.write(keys, scored)
                 await self._table.write(partition, [keys[k] for k in changed.tolist()], scored[changed])
 
+    def _now_ms(self, partition: int, rows: Rows) -> int:
+        """Return up to when it is known who was silent: in a backlog, what ends a silence is still to come."""
+        if not self._stream_time and self._app.consumer.drained(partition):
+            return _wall_ms()
+        return int(rows["newest_ms"].max(initial=0))
+
     def _settled(self) -> bool:
         return not self._app.should_stop and not self._app.rebalancing and not self._app.in_recovery
 
@@ -140,20 +153,30 @@ class UserEvents:
         changelog = self._table.changelog_topic_name
         return sorted(tp.partition for tp in self._app.assignor.assigned_actives() if tp.topic == changelog)
 
-    async def _set_gauges(self) -> None:
-        m, store, recovery = self._metrics, self._table.data, self._app.tables.recovery
-        lag: Counter[str] = Counter(dict.fromkeys(INPUTS, 0))
-        for tp, records in self._app.consumer.lag().items():
-            lag[logical_name(tp.topic, self._options.prefix)] += records
-        for topic, records in lag.items():
-            m.lag.labels(topic).set(records)
-        m.users.set(len(store))
-        m.partitions.set(len(self._owned()))
-        m.recovering.set(self._app.in_recovery)
-        m.recovery.set(recovery.took_s or 0)
-        m.recovered.set(store.recovered)
-        m.stale.set(store.stale)
-        m.repaired.set(store.repaired)
+    def _watch(self) -> None:
+        """Let the gauges ask for themselves, also while the table is recovered and no timer runs."""
+        metrics, store = self._metrics, self._table.data
+        for topic in INPUTS:
+            metrics.lag.labels(topic).set_function(partial(self._lag, physical_name(topic, self._options.prefix)))
+        metrics.users.set_function(lambda: len(store))
+        metrics.partitions.set_function(lambda: len(self._owned()) if self._joined() else 0)
+        metrics.recovering.set_function(lambda: self._joined() and not self._settled())
+        metrics.recovery.set_function(lambda: (self._joined() and self._app.tables.recovery.took_s) or 0)
+        metrics.recovered.set_function(lambda: store.recovered)
+        metrics.stale.set_function(lambda: store.stale)
+        metrics.repaired.set_function(lambda: store.repaired)
+
+    def _joined(self) -> bool:
+        """Tell whether the group has given us anything yet; before, Faust's services must not be touched."""
+        return bool(self._table.data.writer)
+
+    def _lag(self, topic: str) -> float:
+        """Return the records of a topic that are not handled yet; not a number where that is not known."""
+        if not self._joined() or not self._settled():
+            return math.nan
+        lags = self._app.consumer.lag()
+        owned = [tp for tp in self._app.consumer.assignment() if tp.topic == topic]
+        return float(sum(lags.get(tp, math.nan) for tp in owned))
 
 
 def _wall_ms() -> int:

@@ -9,7 +9,9 @@ comes of that, the ring repairs. In a backlog, where the producers may be writin
 until it has been silent for a while.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, TypeAlias
 
 from faust.types import TP
@@ -17,7 +19,10 @@ from faust.types import TP
 Records: TypeAlias = Sequence[Any]
 
 LIVE_MS = 30_000
-"""Records younger than this are live."""
+"""A partition whose newest record is younger than this is live."""
+
+PARTITION_BYTES = 4_000_000
+"""Bytes of values that a partition may hold, beside what one fetch brings."""
 
 _KNOWN_MORE = 10
 _ANY_TIME = float("inf")
@@ -27,30 +32,43 @@ class Alignment:
     """Records that were fetched and not yet handed on.
 
     Args:
-        capacity: of each partition; a partition that holds as many need not be fetched further.
+        capacity: of each partition; one that holds as many, or `PARTITION_BYTES`, need not be fetched further.
         patience_s: how long a partition that is read to its end must be silent before the others go on without it; ten
             times as long if it is known to have more.
+        at_once: records handed on at once, over all partitions; a few more where many are of the same time.
     """
 
-    def __init__(self, capacity: int, patience_s: float) -> None:
-        self._capacity, self._patience_s = capacity, patience_s
+    def __init__(self, capacity: int, patience_s: float, at_once: int) -> None:
+        self._capacity, self._patience_s, self._at_once = capacity, patience_s, at_once
         self._waiting: dict[TP, list[Any]] = {}
         self._heard_s: dict[TP, float] = {}
+        self._newest_ms: dict[int, int] = {}  # by number of the partition
 
     def clear(self) -> None:
         """Forget everything: positions have moved."""
         self._waiting.clear()
         self._heard_s.clear()
+        self._newest_ms.clear()
 
     def full(self) -> set[TP]:
         """Return the partitions that hold enough."""
-        return {tp for tp, records in self._waiting.items() if len(records) >= self._capacity}
+        return {
+            tp
+            for tp, records in self._waiting.items()
+            if len(records) >= self._capacity or _size(records) >= PARTITION_BYTES
+        }
+
+    def waits(self, number: int) -> bool:
+        """Tell whether any record of the partitions with this number is here."""
+        return any(records for tp, records in self._waiting.items() if tp.partition == number)
 
     def add(self, fetched: Mapping[TP, Records], now_s: float) -> None:
         """Take records in, of each partition in order of offsets."""
         for tp, records in fetched.items():
             self._waiting.setdefault(tp, []).extend(records)
             self._heard_s[tp] = now_s
+            newest_ms = max(record.timestamp for record in records)
+            self._newest_ms[tp.partition] = max(newest_ms, self._newest_ms.get(tp.partition, newest_ms))
 
     def behind(self, assigned: set[TP], caught_up: Callable[[TP], bool]) -> set[TP]:
         """Return the partitions that others wait for: nothing of them is here, and there is more to fetch."""
@@ -71,19 +89,22 @@ class Alignment:
         groups: dict[int, list[TP]] = {}
         for tp in assigned:
             groups.setdefault(tp.partition, []).append(tp)
+        groups = {number: tps for number, tps in groups.items() if any(self._waiting.get(tp) for tp in tps)}
         taken: dict[TP, list[Any]] = {}
-        for tps in groups.values():
-            held = [tp for tp in tps if self._waiting.get(tp)]
-            if not held:
-                continue
-            live = min(self._waiting[tp][0].timestamp for tp in held) > wall_ms - LIVE_MS
+        for number, tps in groups.items():
+            live = self._newest_ms[number] > wall_ms - LIVE_MS
             limit = min(self._reached(tp, caught_up(tp), live, now_s) for tp in tps)
-            for tp in held:
-                records = self._waiting[tp]
-                ready = next((n for n, record in enumerate(records) if record.timestamp > limit), len(records))
-                if ready:
-                    taken[tp] = records[:ready]
-                    del records[:ready]
+            # the time that each record's partition has come to: a late record goes with what came before it
+            reached = {tp: list(accumulate((r.timestamp for r in self._waiting.get(tp, ())), max)) for tp in tps}
+            ready = sorted(time for times in reached.values() for time in times[: bisect_right(times, limit)])
+            share = max(1, self._at_once // len(groups))
+            if len(ready) > share:
+                limit = ready[share - 1]
+            for tp in tps:
+                count = bisect_right(reached[tp], limit)
+                if count:
+                    taken[tp] = self._waiting[tp][:count]
+                    del self._waiting[tp][:count]
         return taken
 
     def _reached(self, tp: TP, caught_up: bool, live: bool, now_s: float) -> float:
@@ -97,3 +118,7 @@ class Alignment:
         patience_s = self._patience_s if caught_up else self._patience_s * _KNOWN_MORE
         silent_s = now_s - self._heard_s.setdefault(tp, now_s)
         return _ANY_TIME if silent_s >= patience_s else -_ANY_TIME
+
+
+def _size(records: Records) -> int:
+    return sum(len(record.value or b"") for record in records)

@@ -5,15 +5,14 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import structlog
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.utils.futures import notify
 
 from streams.chunk.alignment import Alignment
+from streams.chunk.failure import fail_stop
 
 POLL_S = 0.2
-_log = structlog.get_logger("nextact")
 
 
 class ChunkConsumer(driver.Consumer):
@@ -24,8 +23,8 @@ class ChunkConsumer(driver.Consumer):
         self._position_lock = asyncio.Lock()  # a fetch with its delivery, or a seek: never both
         self._next_offset: dict[TP, int] = {}
         self._generation = -1
-        conf = self.app.conf
-        self._alignment = Alignment(max(1, conf.broker_max_poll_records // 8), self.app.align_wait_s)
+        at_once = self.app.conf.broker_max_poll_records
+        self._alignment = Alignment(max(1, at_once // 8), self.app.align_wait_s, at_once)
 
     async def perform_seek(self) -> None:
         """Go back to the committed offsets."""
@@ -72,6 +71,9 @@ class ChunkConsumer(driver.Consumer):
         except (*self.consumer_stopped_errors, asyncio.CancelledError):
             if not self.app.should_stop:
                 raise
+        except Exception as error:  # noqa: BLE001 - e.g. a record that the client cannot decode: say where
+            positions = {f"{tp.topic}-{tp.partition}": offset for tp, offset in self._next_offset.items()}
+            fail_stop("a fetch failed", error, next_offsets=positions)
 
     async def _fetch(self) -> None:
         active = set(self._get_active_partitions())
@@ -102,12 +104,25 @@ class ChunkConsumer(driver.Consumer):
     def _check_position(self, tp: TP, records: list[Any]) -> None:
         expected = self._next_offset.get(tp)
         if expected is not None and records[0].offset < expected:
-            _log.error("records came twice", topic=tp.topic, partition=tp.partition, expected=expected)
+            fail_stop("records came twice", topic=tp.topic, partition=tp.partition, expected=expected)
         self._next_offset[tp] = records[-1].offset + 1
 
     def _caught_up(self, tp: TP) -> bool:
-        end = self.highwater(tp)
+        end = self._end(tp)
         return end is not None and self._next_offset.get(tp, 0) >= end
+
+    def _end(self, tp: TP) -> int | None:
+        """Return the end of a partition as the last fetch saw it, None if none did."""
+        try:
+            end: int | None = self.highwater(tp)
+        except AssertionError:  # aiokafka's: the partition has just been revoked, in its own thread
+            return None
+        return end
+
+    def drained(self, number: int) -> bool:
+        """Tell whether all input partitions with this number are read to their end and handed on."""
+        mine = [tp for tp in self.assignment() if tp.partition == number and not self._is_changelog_tp(tp)]
+        return bool(mine) and not self._alignment.waits(number) and all(map(self._caught_up, mine))
 
     async def _deliver(self, chunk: dict[TP, list[Any]]) -> None:
         tp = next(iter(chunk))
@@ -116,10 +131,10 @@ class ChunkConsumer(driver.Consumer):
         await self.wait_first(self.callback(message), self.suspend_flow.wait())
 
     def lag(self) -> dict[TP, int]:
-        """Return how many records of each input partition are not acknowledged yet."""
+        """Return how many records of each input partition are not acknowledged yet; those whose end is known."""
         lags = {}
         for tp in self.assignment():
-            end = None if self._is_changelog_tp(tp) else self.highwater(tp)
+            end = None if self._is_changelog_tp(tp) else self._end(tp)
             if end is not None:
                 done = self._new_offset(tp) if tp in self._acked else self._committed_offset[tp]
                 lags[tp] = max(end - (done or 0), 0)

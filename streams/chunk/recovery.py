@@ -52,20 +52,19 @@ class ChunkRecovery(Recovery):
 
     def on_changelog_records(self, tp: TP, records: list[Any]) -> None:
         """Take in a fetch of one changelog partition."""
-        active = tp in self.active_tps
-        if not active and tp not in self.standby_tps:
+        if tp not in self.active_tps:
             return
         self.tp_to_table[tp].data.apply_records(tp, records)
-        (self.active_offsets if active else self.standby_offsets)[tp] = records[-1].offset
-        if active and self.in_recovery and not self.need_recovery():
+        self.active_offsets[tp] = records[-1].offset
+        if self.in_recovery and not self.need_recovery():
             self._set_recovery_ended()
             self.signal_recovery_end.set()
-        elif not active and not self.tables.standbys_ready and not self.standby_remaining_total():
-            self.tables.on_standbys_ready()
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
         """Stop the flow first, or the fetcher reads on before the seek to the committed offsets."""
         self.app.consumer.stop_flow()
+        for table in self.tables.values():
+            await table.check_inputs()
         await super().on_recovery_completed(generation_id)
 
 

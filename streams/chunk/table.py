@@ -19,7 +19,7 @@ from faust.types import TP
 from yarl import URL
 
 from models.state import LAYOUT, ROW, Rows
-from streams.chunk.failure import fail_stop
+from streams.chunk.failure import EXIT_CONFIGURATION, fail_stop
 from streams.chunk.producer import Record
 from streams.user_rows import PartitionRows, UserRows
 
@@ -108,15 +108,23 @@ class ChunkStore(Store):
         for mapping in (self.users.partitions, self.offsets, self.owner):
             for partition in set(mapping) - keep:
                 del mapping[partition]
+        for tp in assigned:
+            if tp.topic == self.table.changelog_topic_name:
+                self.users.of(tp.partition)
 
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
         """Do nothing: the stock memory store throws the standby partitions away here."""
 
 
 class ChunkTable(faust.Table):
-    """A Faust table that is read by partition and written by chunk; a `pipeline.UserTable`."""
+    """A Faust table that is read by partition and written by chunk; a `pipeline.UserTable`.
+
+    Attributes:
+        input_topics: names of the topics that a row's `applied` offsets are of.
+    """
 
     data: ChunkStore
+    input_topics: Sequence[str] = ()
 
     def _new_store(self) -> ChunkStore:
         return ChunkStore(URL("memory://"), self.app, self, table_name=self.name, loop=self.loop)
@@ -126,8 +134,33 @@ class ChunkTable(faust.Table):
         raise TypeError("write a whole chunk with ChunkTable.write")
 
     def read(self, partition: int, keys: Sequence[bytes]) -> Rows:
-        """Return copies of the rows of these users, empty ones for those not known."""
-        return self.data.users.read(partition, keys)
+        """Return copies of the rows of these users, empty ones for those not known.
+
+        Raises:
+            KeyError: the partition is not ours: an output made of an empty row would pass for the right one.
+        """
+        return self.data.users.partitions[partition].read(keys)
+
+    async def check_inputs(self) -> None:
+        """End with code 2 if the rows have seen more of an input topic than there is: it is not the topic they know.
+
+        All its events would be taken for redelivered ones.
+        """
+        for number, rows in self.data.users.partitions.items():
+            inputs = [TP(topic, number) for topic in self.input_topics]
+            seen = rows.rows["applied"].max(axis=0, initial=-1).tolist()
+            ends = await self.app.consumer.highwaters(*inputs)
+            for tp, last in zip(inputs, seen, strict=True):
+                if last >= ends.get(tp, 0):
+                    fail_stop(
+                        "the state has seen more of an input topic than it holds: the topic was deleted and made anew,"
+                        " or is of another cluster. Restore it, or start with another NEXTACT_GROUP",
+                        code=EXIT_CONFIGURATION,
+                        topic=tp.topic,
+                        partition=number,
+                        seen=last,
+                        end=ends.get(tp, 0),
+                    )
 
     async def claim(self, partitions: Sequence[int]) -> None:
         """Fence: recovery reads up to our marker, and ignores what others write after it."""
@@ -137,7 +170,9 @@ class ChunkTable(faust.Table):
     async def write(self, partition: int, keys: Sequence[bytes], rows: Rows) -> None:
         """Set the rows of these users, in memory at once; return when the changelog has acknowledged them."""
         store, writer = self.data, self.data.writer
-        mine = store.users.of(partition)
+        mine = store.users.partitions.get(partition)
+        if mine is None:
+            return  # rebalanced meanwhile
         mine.write(keys, rows)
         for sent in await self.app.batches.send(self.changelog_topic_name, partition, _records(writer, keys, rows)):
             if store.writer != writer or store.users.partitions.get(partition) is not mine:

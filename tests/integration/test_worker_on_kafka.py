@@ -11,10 +11,11 @@ from workers import Worker, final_rows, records, wait_until_committed
 from models.model_directory import save
 from schemas.dead_letters import decode_dead_letter
 from schemas.outputs import ChurnRisk, NextAction
-from streams.clients import producer
+from streams.clients import admin, producer
 from streams.errors import ProcessEnded
 from streams.settings import Settings, read_settings
 from streams.topics import create_topics
+from streams.worker_process import handled
 
 pytestmark = pytest.mark.broker
 
@@ -126,6 +127,74 @@ def _wait_for_silence(settings: Settings) -> list[ChurnRisk]:
         last = now
         time.sleep(3)
     raise AssertionError("no churn risk came from silence alone")
+
+
+def test_nobody_is_called_silent_while_their_next_events_wait_in_the_backlog(
+    settings: Settings, tmp_path: Path
+) -> None:
+    users, gap_ms, each = 200, 12 * 60_000, 40  # longer than the silence after which a user is looked at
+    start_ms = now_ms() - (each + 1) * gap_ms
+    with producer(settings) as sender:
+        for k in range(each):
+            for user in range(users):
+                ts_ms = start_ms + k * gap_ms + user
+                value = event(k * users + user, f"u{user}", ts_ms)
+                sender.send(settings.topic_prefix + "views", value, f"u{user}".encode(), timestamp_ms=ts_ms)
+        sender.flush()
+    small_chunks = {"NEXTACT_MAX_POLL_RECORDS": "100", "NEXTACT_RESCORE_INTERVAL_S": "0.05"}
+    with Worker(settings, tmp_path / "log", small_chunks) as worker:
+        worker.wait_until_handled(users * each)
+        wait_until_committed(settings)
+        time.sleep(2)
+        assert worker.stop() == 0
+    newest_ms = start_ms + (each - 1) * gap_ms
+    assert [m.as_of_ms - newest_ms for m in _silence(settings) if m.as_of_ms - m.silent_ms < newest_ms] == []
+
+
+def test_input_topic_made_anew_under_the_same_state_ends_the_worker_with_one_reason(
+    settings: Settings, tmp_path: Path
+) -> None:
+    views = settings.topic_prefix + "views"
+
+    def send(count: int) -> None:
+        with producer(settings) as sender:
+            for k in range(count):
+                sender.send(views, event(k, f"u{k % 7}", now_ms()), f"u{k % 7}".encode())
+            sender.flush()
+
+    send(40)
+    with Worker(settings, tmp_path / "first") as worker:
+        worker.wait_until_handled(40)
+        wait_until_committed(settings)
+        assert worker.stop() == 0
+    with admin(settings) as client:
+        client.delete_topics([views])
+        deadline = time.monotonic() + 30
+        while views in client.list_topics():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    create_topics(settings, for_replay=True)
+    send(4)
+    with Worker(settings, tmp_path / "second") as worker, pytest.raises(ProcessEnded):
+        worker.wait_until_handled(4)
+    assert worker.code == 2
+    assert "NEXTACT_GROUP" in worker.last_words()
+
+
+def test_worker_stopped_in_the_middle_of_a_backlog_goes_on_where_it_was(settings: Settings, tmp_path: Path) -> None:
+    total = 20_000
+    with producer(settings) as sender:
+        for k in range(total):
+            sender.send(settings.topic_prefix + "views", event(k, f"u{k % 50}", now_ms()), f"u{k % 50}".encode())
+        sender.flush()
+    with Worker(settings, tmp_path / "first", {"NEXTACT_MAX_POLL_RECORDS": "200"}) as first:
+        assert handled(first.wait_until_handled(total // 4)) < total, "too late to prove anything"
+        assert first.stop() == 0
+    with Worker(settings, tmp_path / "second") as second:
+        wait_until_committed(settings)
+        assert second.stop() == 0
+    totals = {key: int(row["total"].sum()) for key, row in final_rows(settings).items()}
+    assert totals == {f"u{k}".encode(): total // 50 for k in range(50)}
 
 
 def test_restarted_worker_answers_from_recovered_rows(settings: Settings, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from faust.types import TP
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.chunk.alignment import LIVE_MS, Alignment
+from streams.chunk.alignment import LIVE_MS, PARTITION_BYTES, Alignment
 
 VIEWS, CLICKS, PURCHASES = TP("views", 0), TP("clicks", 0), TP("purchases", 0)
 TOPICS = {VIEWS, CLICKS, PURCHASES}
@@ -20,6 +20,7 @@ LONG_AFTER_MS = 100 + 10 * LIVE_MS
 class Fetched(NamedTuple):
     offset: int
     timestamp: int
+    value: bytes | None = b"{}"
 
 
 def records(*timestamps: int, start: int = 0) -> list[Fetched]:
@@ -38,8 +39,8 @@ def times(taken: dict[TP, list[Fetched]]) -> dict[TP, list[int]]:
     return {tp: [record.timestamp for record in part] for tp, part in taken.items()}
 
 
-def made(*parts: tuple[TP, list[Fetched]], capacity: int = 100) -> Alignment:
-    alignment = Alignment(capacity, PATIENCE_S)
+def made(*parts: tuple[TP, list[Fetched]], capacity: int = 100, at_once: int = 1000) -> Alignment:
+    alignment = Alignment(capacity, PATIENCE_S, at_once)
     alignment.add(dict(parts), 0)
     return alignment
 
@@ -139,6 +140,39 @@ def test_cleared_of_everything_it_starts_anew() -> None:
     assert alignment.take(TOPICS, always, PATIENCE_S, LONG_AFTER_MS) == {}  # clicks are waited for anew
 
 
+def test_no_more_is_handed_on_at_once_than_asked_for_and_in_order_of_time() -> None:
+    alignment = made((VIEWS, records(*range(0, 100, 2))), (CLICKS, records(*range(1, 100, 2))), at_once=10)
+    got = []
+    for _ in range(10):
+        taken = alignment.take({VIEWS, CLICKS}, always, 0, LIVE_MS)
+        times_taken = sorted(r.timestamp for part in taken.values() for r in part)
+        assert len(times_taken) == 10
+        got += times_taken
+    assert got == list(range(100))
+
+
+def test_late_record_at_the_limit_does_not_stop_its_partition() -> None:
+    alignment = made((VIEWS, records(10, 3, 4, 5)), at_once=1)
+    got = [times(alignment.take({VIEWS}, always, 0, LIVE_MS)) for _ in range(2)]
+    assert got == [{VIEWS: [10, 3, 4, 5]}, {}]
+
+
+def test_partition_of_large_records_is_full_before_its_number_is() -> None:
+    large = [Fetched(k, k, b"x" * (PARTITION_BYTES // 3 + 1)) for k in range(3)]
+    alignment = made((VIEWS, large[:2]))
+    assert alignment.full() == set()
+    alignment.add({VIEWS: large[2:]}, 0)
+    assert alignment.full() == {VIEWS}
+
+
+def test_few_records_of_old_time_do_not_make_a_live_partition_wait() -> None:
+    present = 100 * LIVE_MS
+    alignment = made((VIEWS, records(present - 1, present - 2 * LIVE_MS)))
+    assert alignment.take(TOPICS, always, 0, present) != {}
+    alignment.add({CLICKS: records(present - 2 * LIVE_MS)}, 0.1)
+    assert alignment.take(TOPICS, always, 0.1, present) != {}
+
+
 LOGS = st.fixed_dictionaries(
     {TP(topic, number): st.lists(st.integers(0, 50), max_size=25) for topic in ("views", "clicks") for number in (0, 1)}
 )
@@ -153,12 +187,12 @@ FETCHES = st.lists(
 )
 
 
-@given(LOGS, FETCHES, st.sampled_from([LIVE_MS, LONG_AFTER_MS]))
+@given(LOGS, FETCHES, st.sampled_from([LIVE_MS, LONG_AFTER_MS]), st.sampled_from([1, 7, 1000]))
 @settings(max_examples=150)
 def test_nothing_is_lost_or_reordered_whatever_is_fetched_when(
-    logs: dict[TP, list[int]], fetches: list[tuple[TP, int, float, int]], wall_ms: int
+    logs: dict[TP, list[int]], fetches: list[tuple[TP, int, float, int]], wall_ms: int, at_once: int
 ) -> None:
-    alignment, now_s = Alignment(5, PATIENCE_S), 0.0
+    alignment, now_s = Alignment(5, PATIENCE_S, at_once), 0.0
     at, got = dict.fromkeys(logs, 0), defaultdict[TP, list[Fetched]](list)
     for tp, count, after_s, ended in fetches:
         now_s += after_s
@@ -169,20 +203,20 @@ def test_nothing_is_lost_or_reordered_whatever_is_fetched_when(
         for taken_of, part in alignment.take(set(logs), idle.__contains__, now_s, wall_ms).items():
             assert part
             got[taken_of] += part
-    for _ in logs:
+    while any(alignment.waits(number) for number in (0, 1)):
         for taken_of, part in alignment.take(set(logs), always, now_s + 100, LONG_AFTER_MS).items():
             got[taken_of] += part
     assert got == {tp: records(*log[: at[tp]]) for tp, log in logs.items() if at[tp]}
 
 
-@given(LOGS, st.integers(1, 4), st.integers(1, 9), st.sampled_from([0.1, 1]))
+@given(LOGS, st.integers(1, 4), st.integers(1, 9), st.sampled_from([0.1, 1]), st.sampled_from([2, 1000]))
 @settings(max_examples=100)
 def test_topics_in_order_of_time_come_out_in_order_of_time_and_to_the_end(
-    logs: dict[TP, list[int]], capacity: int, pace: int, step_s: float
+    logs: dict[TP, list[int]], capacity: int, pace: int, step_s: float, at_once: int
 ) -> None:
     """As the consumer runs it: full partitions are not fetched, of the others now one, now another."""
     logs = {tp: sorted(log) for tp, log in logs.items()}
-    alignment, at = Alignment(capacity, 20), dict.fromkeys(logs, 0)
+    alignment, at = Alignment(capacity, 20, at_once), dict.fromkeys(logs, 0)
     got: dict[int, list[int]] = defaultdict(list)
     for turn in range(400):
         more = [tp for tp in sorted(logs) if at[tp] < len(logs[tp]) and tp not in alignment.full()]
