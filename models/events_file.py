@@ -32,7 +32,7 @@ OPTIONAL: dict[str, type[pl.DataType]] = {
 }
 SUFFIXES = (".parquet", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
 END_MS = 1000 * 2**32
-"""The state of a user keeps seconds in 32 bits: times from here on (year 2106) are taken for another unit."""
+"""Times from here on (year 2106) are taken for another unit, such as microseconds."""
 
 
 class EventsFileError(Exception):

@@ -9,7 +9,7 @@ ACTIONS = ("view", "click", "purchase")
 """What windows count and the ring stores: the index in this tuple is the action's code."""
 
 LAYOUT = 1
-"""Version of `ROW`. A row of another layout is rebuilt from its ring."""
+"""Version of `ROW`. A worker that finds a row of another one in the changelog ends; it does not rebuild the row."""
 
 HIDDEN = 64
 """Size of the network's recurrent state."""
@@ -33,7 +33,6 @@ ROW = np.dtype(
         ("accepted", "<u4"),  # number of events in the history: the next one goes to ring slot accepted % RING
         ("late", "<u4"),  # number of events that came too late for the ring: in the windows only
         ("total", "<u4", 3),  # number of events of each action, late ones included
-        ("first_s", "<u4"),  # first event time seen, s
         ("ring_item", "<u4", RING),  # crc32 of the item id
         ("ring_id", "<u4", RING),  # crc32 of the event id
         ("ring_ts_low", "<u4", RING),  # event time in ms: low 32 bits
@@ -47,7 +46,7 @@ ROW = np.dtype(
         ("ring_context", "u1", RING),
         ("layout", "u1"),
         ("band", "u1"),  # churn band last published, 0: none
-        ("pad", "V2"),  # to a multiple of 8 bytes
+        ("pad", "V6"),  # to a multiple of 8 bytes
     ]
 )
 """Layout of a row, 784 bytes; with the writer id before it in the changelog 792."""

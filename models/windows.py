@@ -1,6 +1,6 @@
 """Rolling windows by event time: counts of each action in ring buckets of minutes, hours and days.
 
-Writes `newest_ms`, `first_s`, `total`, `minutes`, `hours`, `days` of a row; reads nothing else. Adding events commutes:
+Writes `newest_ms`, `total`, `minutes`, `hours`, `days` of a row; reads nothing else. Adding events commutes:
 any order and any grouping gives the same bytes. A bucket stops counting at the largest number that its type holds.
 """
 
@@ -34,16 +34,12 @@ def add(rows: Rows, index: Ints, action: Ints, ts_ms: Ints) -> None:
     newest = rows["newest_ms"]
     top = newest.copy()
     np.maximum.at(top, index, ts_ms)
-    first = np.where(rows["total"].any(axis=1), rows["first_s"], np.iinfo(np.uint32).max)
-    np.minimum.at(first, index, (ts_ms // 1000).astype(np.uint32))
     for field, width, size in RESOLUTIONS:
         _advance(rows, field, newest // width, top // width, size)
         bucket = ts_ms // width
         live = bucket > (top // width)[index] - size
         _count(rows, field, index[live], action[live], bucket[live] % size, size)
     np.add.at(rows["total"], (index, action), np.uint32(1))
-    touched = np.unique(index)
-    rows["first_s"][touched] = first[touched]
     rows["newest_ms"] = top
 
 

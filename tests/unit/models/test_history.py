@@ -41,7 +41,7 @@ def reference(events: Events, users: int, model: Predictor = MODEL) -> Rows:
         if history:
             newest = history[-1][0]
             row["now"], row["model"], row["accepted"] = state[0], model.tag, len(history)
-            row["newest_ms"], row["first_s"] = newest, history[0][0] // 1000
+            row["newest_ms"] = newest
             for field, width, size in RESOLUTIONS:
                 for ts, action, *_ in history:
                     if ts // width > newest // width - size:
@@ -124,7 +124,9 @@ def tied(draw: st.DrawFn) -> tuple[Events, int, list[int]]:
 
 @given(tied())
 @settings(max_examples=200, deadline=None)
-def test_ties_and_events_sent_again_inside_the_ring_give_the_in_order_state(case: tuple[Events, int, list[int]]) -> None:
+def test_ties_and_events_sent_again_inside_the_ring_give_the_in_order_state(
+    case: tuple[Events, int, list[int]],
+) -> None:
     arrived, again, cuts = case
     rows, duplicates = empty_rows(1), 0
     for a, b in zip([0, *cuts], [*cuts, len(arrived)], strict=True):

@@ -29,7 +29,7 @@ def fold(events: list[Event]) -> Rows:
             continue
         row = rows[user]
         newest = max(ts for _, ts in mine)
-        row["newest_ms"], row["first_s"] = newest, min(ts for _, ts in mine) // 1000
+        row["newest_ms"] = newest
         for action, ts in mine:
             row["total"][action] += 1
             for field, width, size in RESOLUTIONS:
@@ -83,7 +83,6 @@ def test_event_older_than_every_window_counts_in_the_totals_only() -> None:
     rows = added([(0, 0, 100 * DAY), (0, 1, 86 * DAY)], [1])
     assert counts(rows)[0].tolist() == [[1, 0, 0]] * 3
     assert rows["total"][0].tolist() == [1, 1, 0]
-    assert rows["first_s"][0] == 86 * DAY // 1000
 
 
 def test_window_empties_when_time_goes_on() -> None:
@@ -95,7 +94,6 @@ def test_window_empties_when_time_goes_on() -> None:
 def test_first_event_at_time_0_counts() -> None:
     rows = added([(1, 0, 0)], [])
     assert counts(rows)[1].tolist() == [[1, 0, 0]] * 3
-    assert rows["first_s"][1] == 0
 
 
 def test_users_without_events_stay_as_they_are() -> None:
