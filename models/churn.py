@@ -1,6 +1,6 @@
 """The risk that a user stays away: a band from the hazard of the next event, and when silence alone will change it.
 
-Writes `band` and `rescore_ms` of a row; reads `newest_ms`.
+Writes `band`, `silent_s` and `rescore_ms` of a row; reads `newest_ms`.
 """
 
 from typing import Literal
@@ -29,10 +29,30 @@ def bands(hazards: Floats, silent_ms: Ints, churn: Churn) -> npt.NDArray[np.uint
     return (1 + np.searchsorted(churn.band_edges, risk, side="right")).astype(np.uint8)
 
 
-def score_event(rows: Rows, hazards: Floats, churn: Churn) -> None:
-    """Set the band as of each row's newest event, and when to look again; in place."""
-    rows["band"] = bands(hazards, np.zeros(len(rows), np.int64), churn)
-    rows["rescore_ms"] = rows["newest_ms"] + FIRST_RESCORE_MS
+def as_of_ms(rows: Rows) -> Ints:
+    """Return the moment that each row's band is about: its newest event, or when silence changed the band."""
+    return rows["newest_ms"] + _silent_ms(rows)
+
+
+def score_event(rows: Rows, hazards: Floats, churn: Churn, moved: npt.NDArray[np.bool_]) -> None:
+    """Set the band after events, and when to look again; in place.
+
+    Args:
+        rows: `ROW` [users].
+        hazards: [users, TARGETS, TIME_BINS].
+        churn: the bands.
+        moved: which users have a newer event than before [users]; what comes twice or late does not end a silence.
+    """
+    fresh = moved | (rows["band"] == 0)
+    first_ms = rows["newest_ms"] + FIRST_RESCORE_MS
+    looked = np.flatnonzero(~fresh & (rows["rescore_ms"] > first_ms))
+    rows["silent_s"][fresh] = 0
+    silent_ms = _silent_ms(rows)
+    rows["band"] = bands(hazards, silent_ms, churn)
+    rows["rescore_ms"] = first_ms
+    if len(looked):
+        reached = np.maximum(silent_ms[looked], FIRST_RESCORE_MS)
+        rows["rescore_ms"][looked] = _next_look(rows[looked], hazards[looked], reached, churn)
 
 
 def score_silence(rows: Rows, hazards: Floats, churn: Churn) -> npt.NDArray[np.bool_]:
@@ -41,8 +61,18 @@ def score_silence(rows: Rows, hazards: Floats, churn: Churn) -> npt.NDArray[np.b
     now = bands(hazards, silent, churn)
     changed: npt.NDArray[np.bool_] = now != rows["band"]
     rows["band"] = now
-    later = np.broadcast_to(_CANDIDATES_MS, (len(rows), len(_CANDIDATES_MS)))
-    moves = (bands(hazards, later, churn) != now[:, None]) & (later > silent[:, None])
-    first = moves.argmax(axis=1)
-    rows["rescore_ms"] = np.where(moves.any(axis=1), rows["newest_ms"] + _CANDIDATES_MS[first], NEVER)
+    rows["silent_s"][changed] = silent[changed] // 1000
+    rows["rescore_ms"] = _next_look(rows, hazards, silent, churn)
     return changed
+
+
+def _silent_ms(rows: Rows) -> Ints:
+    silent_ms: Ints = rows["silent_s"].astype(np.int64) * 1000
+    return silent_ms
+
+
+def _next_look(rows: Rows, hazards: Floats, silent_ms: Ints, churn: Churn) -> Ints:
+    """Return when a longer silence than this changes the band, `NEVER` if none does [users]."""
+    later = np.broadcast_to(_CANDIDATES_MS, (len(rows), len(_CANDIDATES_MS)))
+    moves = (bands(hazards, later, churn) != rows["band"][:, None]) & (later > silent_ms[:, None])
+    return np.where(moves.any(axis=1), rows["newest_ms"] + _CANDIDATES_MS[moves.argmax(axis=1)], NEVER)

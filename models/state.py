@@ -33,6 +33,7 @@ ROW = np.dtype(
         ("accepted", "<u4"),  # number of events in the history: the next one goes to ring slot accepted % RING
         ("late", "<u4"),  # number of events that came too late for the ring: in the windows only
         ("total", "<u4", 3),  # number of events of each action, late ones included
+        ("silent_s", "<u4"),  # how long after newest_ms the silence was that changed the churn band, 0: an event set it
         ("ring_item", "<u4", RING),  # crc32 of the item id
         ("ring_id", "<u4", RING),  # crc32 of the event id
         ("ring_ts_low", "<u4", RING),  # event time in ms: low 32 bits
@@ -46,7 +47,7 @@ ROW = np.dtype(
         ("ring_context", "u1", RING),
         ("layout", "u1"),
         ("band", "u1"),  # churn band last published, 0: none
-        ("pad", "V6"),  # to a multiple of 8 bytes
+        ("pad", "V2"),  # to a multiple of 8 bytes
     ]
 )
 """Layout of a row, 784 bytes; with the writer id before it in the changelog 792."""

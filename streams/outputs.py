@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from models.churn import BANDS
+from models.churn import BANDS, as_of_ms
 from models.model_directory import OUTCOMES, TARGETS
 from models.predictor import Predictor
 from models.slate import top_items
@@ -76,7 +76,7 @@ def outputs(
     model: Predictor,
     options: Options,
 ) -> list[Output]:
-    """Return the three outputs of each user as of its newest event.
+    """Return the three outputs of each user: two as of its newest event, the churn risk as `churn.as_of_ms` says.
 
     Args:
         rows: `ROW` [users].
@@ -114,7 +114,7 @@ def outputs(
         )
         made.append(_record(NEXT_ACTIONS, who, message))
     made += _recommendations(rows, about, model, options)
-    made += churn_outputs(rows, user_ids, partitions, hazards, rows["newest_ms"], model, options)
+    made += churn_outputs(rows, user_ids, partitions, hazards, model, options)
     return made
 
 
@@ -154,19 +154,17 @@ def churn_outputs(
     user_ids: Sequence[str],
     partitions: Sequence[int],
     hazards: Floats,
-    as_of_ms: Ints,
     model: Predictor,
     options: Options,
     previous: Ints | None = None,
 ) -> list[Output]:
-    """Return the churn risk of each user at a moment; with the bands before it, because nothing came.
+    """Return the churn risk of each user as of the moment its band is about; with the bands before it, of silence.
 
     Args:
-        rows: `ROW` [users]; `band` is the band at that moment.
+        rows: `ROW` [users].
         user_ids: [users].
         partitions: of the users [users].
         hazards: [users, TARGETS, TIME_BINS].
-        as_of_ms: the moment [users].
         model: names the horizons.
         options: how long an output is valid.
         previous: bands published before [users]; without it an event led here.
@@ -174,14 +172,15 @@ def churn_outputs(
     trigger: Literal["event", "silence"] = "event" if previous is None else "silence"
     horizons = model.card.churn.horizons_ms
     risks_named = named(tuple(horizon_label(h) for h in horizons))
-    silent_ms = np.maximum(as_of_ms - rows["newest_ms"], 0)
+    at_ms = as_of_ms(rows)
+    silent_ms = at_ms - rows["newest_ms"]
     silent_until = np.broadcast_to(silent_ms[:, None], (len(rows), len(horizons)))
     risks = silence(hazards[:, TARGETS.index("any")], silent_until, np.array(horizons))
     before = np.zeros(len(rows), np.int64) if previous is None else previous
     columns = _rounded(risks), rows["band"].tolist(), silent_ms.tolist(), before.tolist()
     made = []
     for who, risk, band, silent, old in zip(
-        _abouts(rows, user_ids, partitions, as_of_ms, model, options), *columns, strict=True
+        _abouts(rows, user_ids, partitions, at_ms, model, options), *columns, strict=True
     ):
         message = ChurnRisk(
             id=who.id(CHURN_RISK, trigger),
@@ -213,7 +212,7 @@ def _abouts(
     rows: Rows,
     user_ids: Sequence[str],
     partitions: Sequence[int],
-    as_of_ms: Ints,
+    at_ms: Ints,
     model: Predictor,
     options: Options,
 ) -> list[_About]:
@@ -221,7 +220,7 @@ def _abouts(
     return [
         _About(user_id, applied, Position(partition, _OFFSETS(*applied)), at, at + valid_for_ms, version)
         for user_id, partition, applied, at in zip(
-            user_ids, partitions, rows["applied"].tolist(), as_of_ms.tolist(), strict=True
+            user_ids, partitions, rows["applied"].tolist(), at_ms.tolist(), strict=True
         )
     ]
 

@@ -101,10 +101,11 @@ def process(chunk: Chunk, users: UserTable, model: Predictor, now_ms: int, optio
     watch.lap("decode")
     if arrived.keys:
         rows = _gather(arrived, users)
+        newest_ms = rows["newest_ms"].copy()
         result.tally = apply(rows, arrived.events, model)
         watch.lap("update")
         actions, hazards = model.heads(rows["now"], bins(rows))
-        score_event(rows, hazards, model.card.churn)
+        score_event(rows, hazards, model.card.churn, moved=rows["newest_ms"] > newest_ms)
         watch.lap("predict")
         user_ids = [key.decode() for _, key in arrived.keys]
         partitions = [partition for partition, _ in arrived.keys]
@@ -135,7 +136,7 @@ def rescore(
     due = np.flatnonzero((rows["rescore_ms"] <= now_ms) & (rows["model"] == model.tag))
     mine = rows[due]
     _, hazards = model.heads(mine["now"], bins(mine))
-    as_of_ms, before = mine["rescore_ms"].copy(), mine["band"].copy()
+    before = mine["band"].copy()
     changed = np.flatnonzero(score_silence(mine, hazards, model.card.churn))
     rows[due] = mine
     rows["rescore_ms"][rows["model"] != model.tag] = NEVER
@@ -144,7 +145,6 @@ def rescore(
         [keys[due[k]].decode() for k in changed],
         [partition] * len(changed),
         hazards[changed],
-        as_of_ms[changed],
         model,
         options,
         previous=before[changed],

@@ -4,11 +4,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
-from builders import START_MS, InputRecord, event_record, random_predictor
+from builders import START_MS, InputRecord, event_record, random_model, random_predictor
 from chunks import CLICKS, DAY_MS, VIEWS, content, handle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.model_directory import Model
+from models.predictor import Predictor
 from models.state import RING
 from schemas.topics import DEAD_LETTERS, INPUTS
 from streams.outputs import Output
@@ -153,6 +155,25 @@ def test_late_event_does_not_pull_ahead_what_its_topic_delivered_before_it() -> 
     stray = event_record("ann", ts_ms=START_MS - DAY_MS, offset=20)
     result = handle(UserRows(), {VIEWS: [*views, stray]})
     assert (result.tally.late, result.tally.reordered) == (1, 0)
+
+
+def test_band_after_a_late_event_is_that_of_both_in_one_chunk() -> None:
+    drawn = random_model(version="00bad0000000")
+    weights = drawn.weights | {
+        "readout": drawn.weights["readout"] * 5,
+        "readout_bias": np.full_like(drawn.weights["readout_bias"], -3.5),
+    }
+    model = Predictor(Model(drawn.card, drawn.items, weights))  # one event is enough to change the band
+    keys = [f"u{k}" for k in range(40)]
+    views = {VIEWS: [event_record(key, ts_ms=START_MS, offset=k) for k, key in enumerate(keys)]}
+    clicks = {CLICKS: [event_record(key, f"i{k % 20}", START_MS - 1000, k) for k, key in enumerate(keys)]}
+    both, parts = UserRows(), UserRows()
+    whole = handle(both, views | clicks, model)
+    before = handle(parts, views, model).changes[3].rows["band"]
+    after = handle(parts, clicks, model)
+    assert (before != after.changes[3].rows["band"]).any()
+    assert content(parts) == content(both)
+    assert sorted(after.outputs) == sorted(whole.outputs)
 
 
 def test_row_of_another_model_is_rebuilt_before_it_is_answered() -> None:

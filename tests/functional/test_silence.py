@@ -4,8 +4,9 @@ from collections import defaultdict
 
 import msgspec
 import numpy as np
+import pytest
 from builders import START_MS, event_record, random_model
-from chunks import DAY_MS, NOW_MS, VIEWS, handle, validate
+from chunks import DAY_MS, NOW_MS, VIEWS, by_topic, handle, validate
 
 from models.churn import FIRST_RESCORE_MS
 from models.features import TIME_BINS
@@ -15,7 +16,7 @@ from models.state import NEVER, Rows
 from schemas.outputs import ChurnRisk, output_id
 from schemas.topics import CHURN_RISK
 from streams.outputs import Output
-from streams.pipeline import Options, process, rescore
+from streams.pipeline import Options, Result, process, rescore
 from streams.user_rows import UserRows
 
 
@@ -30,6 +31,7 @@ def leavers(version: str = "00abcdef0000") -> Predictor:
 
 
 LEAVERS = leavers()
+FIRST = {VIEWS: [event_record("u0")]}
 
 
 def silent_users(count: int = 4) -> tuple[list[bytes], Rows]:
@@ -107,6 +109,31 @@ def test_event_after_silence_starts_anew() -> None:
     result = process({VIEWS: [event_record("u0", ts_ms=START_MS + 9, offset=9)]}, users, LEAVERS, NOW_MS, Options())
     row = result.changes[3].rows[0]
     assert (row["band"], row["rescore_ms"]) == (1, START_MS + 9 + FIRST_RESCORE_MS)
+
+
+def churn_of(result: Result) -> ChurnRisk:
+    [output] = by_topic(result)[CHURN_RISK]
+    return msgspec.json.decode(output.value, type=ChurnRisk)
+
+
+@pytest.mark.parametrize("days", [1, 20, 300])  # looked at with no change, changed once, for good
+def test_what_comes_twice_or_late_does_not_end_a_silence(days: int) -> None:
+    keys, rows = silent_users(1)
+    scored, made = chain(keys, rows, START_MS + days * DAY_MS)
+    users = UserRows()
+    users.write(3, keys, scored)
+    twice = handle(users, {VIEWS: [event_record("u0", ts_ms=START_MS, offset=1)]}, LEAVERS)
+    late = handle(users, {VIEWS: [event_record("u0", ts_ms=START_MS - DAY_MS, offset=2)]}, LEAVERS)
+    assert (twice.tally.duplicates, late.tally.applied) == (1, 1)
+    row = users.read(3, keys)
+    for name in ("band", "silent_s", "rescore_ms", "newest_ms"):
+        assert row[name].tolist() == scored[name].tolist()
+    told = msgspec.json.decode(made[-1].value, type=ChurnRisk) if made else churn_of(handle(UserRows(), FIRST, LEAVERS))
+    for answer in (churn_of(twice), churn_of(late)):
+        assert (answer.band, answer.as_of_ms, answer.silent_ms) == (told.band, told.as_of_ms, told.silent_ms)
+        assert answer.silent_for == told.silent_for
+        assert (answer.trigger, answer.previous_band) == ("event", None)
+    assert chain(keys, row, START_MS + 300 * DAY_MS)[0]["band"].tolist() == [3]
 
 
 def test_rows_of_another_model_are_left_alone_by_silence() -> None:

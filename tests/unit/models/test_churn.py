@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.churn import BANDS, FIRST_RESCORE_MS, bands, score_event, score_silence
+from models.churn import BANDS, FIRST_RESCORE_MS, as_of_ms, bands, score_event, score_silence
 from models.features import TIME_BINS
 from models.model_directory import DAY_MS, TARGETS, Churn
 from models.state import NEVER, Rows, empty_rows
@@ -14,6 +14,7 @@ from models.survival import STARTS_MS, silence
 
 CHURN = Churn()
 NEWEST_MS = 1_760_000_000_000
+NEW, NO_NEWS = np.array([True]), np.array([False])
 QUARTERS = sorted({int(start + start * k // 4) for start in STARTS_MS if start >= FIRST_RESCORE_MS for k in range(4)})
 
 
@@ -59,9 +60,48 @@ def test_bands_follow_the_model_and_not_the_purchases() -> None:
 def test_event_sets_the_band_as_of_itself_and_the_first_look_after_ten_minutes() -> None:
     rows = user()
     rows["rescore_ms"] = NEVER
-    score_event(rows, LEAVING, CHURN)
+    score_event(rows, LEAVING, CHURN, moved=NEW)
     assert rows["band"].tolist() == bands(LEAVING, np.array([0]), CHURN).tolist()
     assert rows["rescore_ms"].tolist() == [NEWEST_MS + FIRST_RESCORE_MS]
+
+
+def test_event_that_is_no_news_leaves_the_band_as_of_the_silence_that_was_reached() -> None:
+    rows = user()
+    score_event(rows, LEAVING, CHURN, moved=NEW)
+    assert as_of_ms(rows).tolist() == [NEWEST_MS]
+    looks = [rows.copy()]
+    while rows["rescore_ms"][0] != NEVER:
+        changed_ms = rows["rescore_ms"].tolist()
+        changed = score_silence(rows, LEAVING, CHURN).tolist()
+        assert as_of_ms(rows).tolist() == (changed_ms if changed == [True] else as_of_ms(looks[-1]).tolist())
+        looks.append(rows.copy())
+    assert len(looks) > 2
+    for look in looks:
+        again = look.copy()
+        score_event(again, LEAVING, CHURN, moved=NO_NEWS)
+        assert again.tobytes() == look.tobytes()
+        score_event(again, LEAVING, CHURN, moved=NEW)
+        assert again.tobytes() == looks[0].tobytes()
+
+
+def test_late_event_that_changes_the_hazards_changes_band_and_next_look_as_of_the_silence() -> None:
+    rows = user()
+    score_event(rows, LEAVING, CHURN, moved=NEW)
+    while rows["rescore_ms"][0] != NEVER:
+        score_silence(rows, LEAVING, CHURN)
+    silent_ms = as_of_ms(rows) - NEWEST_MS
+    other = constant(0.1)
+    score_event(rows, other, CHURN, moved=NO_NEWS)
+    assert as_of_ms(rows).tolist() == (NEWEST_MS + silent_ms).tolist()
+    assert rows["band"].tolist() == bands(other, silent_ms, CHURN).tolist() == [2]
+    later = [t for t in QUARTERS if t > silent_ms[0]]
+    assert rows["rescore_ms"][0] == NEWEST_MS + next(t for t in later if bands(other, np.array([t]), CHURN)[0] != 2)
+
+
+def test_first_event_of_all_is_scored_even_at_time_0() -> None:
+    rows = user(newest_ms=0)
+    score_event(rows, LEAVING, CHURN, moved=NO_NEWS)
+    assert (rows["band"][0], rows["rescore_ms"][0]) == (1, FIRST_RESCORE_MS)
 
 
 def test_silence_scores_as_of_the_scheduled_time() -> None:
@@ -73,7 +113,7 @@ def test_silence_scores_as_of_the_scheduled_time() -> None:
 
 def test_next_look_is_the_first_candidate_at_which_the_band_has_changed() -> None:
     rows = user()
-    score_event(rows, LEAVING, CHURN)
+    score_event(rows, LEAVING, CHURN, moved=NEW)
     assert not score_silence(rows, LEAVING, CHURN).any()
     scheduled = int(rows["rescore_ms"][0]) - NEWEST_MS
     assert scheduled in QUARTERS
@@ -85,7 +125,7 @@ def test_next_look_is_the_first_candidate_at_which_the_band_has_changed() -> Non
 def test_user_whose_band_cannot_change_is_never_looked_at_again() -> None:
     for hazard in (1e-9, 1 - 1e-12):
         rows = user()
-        score_event(rows, constant(hazard), CHURN)
+        score_event(rows, constant(hazard), CHURN, moved=NEW)
         score_silence(rows, constant(hazard), CHURN)
         assert rows["rescore_ms"].tolist() == [NEVER]
 
@@ -98,7 +138,7 @@ def test_chain_of_looks_meets_every_change_in_order_and_ends(hazard: list[float]
     churn = Churn(band_edges=edges)
     hazards = hazards_of(np.array(hazard))
     rows = user()
-    score_event(rows, hazards, churn)
+    score_event(rows, hazards, churn, moved=NEW)
     seen = [(0, int(rows["band"][0]))]
     score_silence(rows, hazards, churn)
     if rows["band"][0] != seen[0][1]:
@@ -118,7 +158,7 @@ def test_users_do_not_depend_on_each_other() -> None:
     hazards = random.uniform(0, 0.5, (60, len(TARGETS), TIME_BINS))
     rows = empty_rows(60)
     rows["newest_ms"] = NEWEST_MS + random.integers(0, DAY_MS, 60)
-    score_event(rows, hazards, CHURN)
+    score_event(rows, hazards, CHURN, moved=np.ones(60, bool))
     alone = rows.copy()
     changed = score_silence(rows, hazards, CHURN)
     each = np.concatenate([score_silence(alone[k : k + 1], hazards[k : k + 1], CHURN) for k in range(60)])
