@@ -22,6 +22,8 @@ from streams.settings import Settings
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 CONTRACT = (ROOT / "docs/contract.md").read_text()
+ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
+PACKAGES = ("streams", "models", "schemas")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
 EXAMPLES: list[tuple[str, str]] = re.findall(r"^```json (\S+)\n(.*?)^```", README + CONTRACT, re.DOTALL | re.MULTILINE)
 
@@ -146,6 +148,26 @@ def test_test_vectors_are_those_of_the_partitioner() -> None:
     for key, hash_, number in vectors:
         data = key.strip("`").encode()
         assert (murmur2(data), partition(data, 8)) == (int(hash_), int(number))
+
+
+def test_table_of_modules_names_what_is_there_and_all_of_it() -> None:
+    listed = set()
+    for places, _ in table(section(ARCHITECTURE, "Where things are")):
+        folder = Path()
+        for place in codes(places):
+            path = Path(place) if place.partition("/")[0] in PACKAGES else folder / place
+            assert (ROOT / path).exists(), place
+            listed.add(path)
+            folder = path.parent
+    modules = {path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
+    modules -= {Path(package, "__init__.py") for package in PACKAGES}
+    assert {path for path in modules if listed.isdisjoint({path, *path.parents})} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_files_that_pages_name_are_there(page: Path) -> None:
+    for named in re.findall(r"\b(?:streams|models|schemas|tests)/[\w/]+\.py\b", page.read_text()):
+        assert (ROOT / named).exists(), named
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
