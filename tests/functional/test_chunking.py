@@ -3,16 +3,17 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 from builders import START_MS, InputRecord, event_record, random_model, random_predictor
-from chunks import CLICKS, DAY_MS, VIEWS, content, handle
+from chunks import CLICKS, DAY_MS, VIEWS, by_topic, content, handle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.model_directory import Model
+from models.model_directory import Churn, Model
 from models.predictor import Predictor
 from models.state import RING
-from schemas.topics import DEAD_LETTERS, INPUTS
+from schemas.topics import CHURN_RISK, DEAD_LETTERS, INPUTS
 from streams.outputs import Output
 from streams.pipeline import Origin
 from streams.user_rows import UserRows
@@ -159,19 +160,21 @@ def test_late_event_does_not_pull_ahead_what_its_topic_delivered_before_it() -> 
 
 def test_band_after_a_late_event_is_that_of_both_in_one_chunk() -> None:
     drawn = random_model(version="00bad0000000")
-    weights = drawn.weights | {
-        "readout": drawn.weights["readout"] * 5,
-        "readout_bias": np.full_like(drawn.weights["readout_bias"], -3.5),
-    }
-    model = Predictor(Model(drawn.card, drawn.items, weights))  # one event is enough to change the band
+    weights = drawn.weights | {"readout_bias": np.full_like(drawn.weights["readout_bias"], -3.5)}
     keys = [f"u{k}" for k in range(40)]
     views = {VIEWS: [event_record(key, ts_ms=START_MS, offset=k) for k, key in enumerate(keys)]}
     clicks = {CLICKS: [event_record(key, f"i{k % 20}", START_MS - 1000, k) for k, key in enumerate(keys)]}
+    risk = msgspec.json.decode(
+        by_topic(handle(UserRows(), views, Predictor(Model(drawn.card, drawn.items, weights))))[CHURN_RISK][0].value
+    )["silent_for"]["7d"]
+    card = msgspec.structs.replace(drawn.card, churn=Churn(band_edges=(risk * 0.999, risk * 1.001)))
+    model = Predictor(Model(card, drawn.items, weights))  # any other risk is of another band
     both, parts = UserRows(), UserRows()
     whole = handle(both, views | clicks, model)
-    before = handle(parts, views, model).changes[3].rows["band"]
+    handle(parts, views, model)
+    assert (parts.read(3, [b"u0", b"u7"])["band"] == 2).all()
     after = handle(parts, clicks, model)
-    assert (before != after.changes[3].rows["band"]).any()
+    assert (after.changes[3].rows["band"] != 2).any()
     assert content(parts) == content(both)
     assert sorted(after.outputs) == sorted(whole.outputs)
 
