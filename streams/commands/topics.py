@@ -14,19 +14,16 @@ def main() -> None:
 
 @app.command()
 def create(
-    partitions: Annotated[
-        int | None, typer.Option(min=1, help="Partitions of each topic of users (NEXTACT_PARTITIONS, 8).")
-    ] = None,
-    replication_factor: Annotated[
-        int | None, typer.Option(min=1, help="Replicas (NEXTACT_REPLICATION_FACTOR, the broker's default).")
-    ] = None,
     for_replay: Annotated[
         bool, typer.Option("--for-replay", help="Keep records however old their time is, so that logs can be replayed.")
     ] = False,
 ) -> None:
     """Create the topics that are missing; those that exist are checked and kept.
 
-    Example:  nextact topics create --partitions 16 --replication-factor 3
+    NEXTACT_PARTITIONS and NEXTACT_REPLICATION_FACTOR say how. There are no options for them: workers read
+    NEXTACT_PARTITIONS too, and refuse topics that have another number.
+
+    Example:  NEXTACT_PARTITIONS=16 NEXTACT_REPLICATION_FACTOR=3 nextact topics create
     """
     from rich.console import Console
     from rich.table import Table
@@ -34,7 +31,7 @@ def create(
     from streams.settings import read_settings
     from streams.topics import create_topics
 
-    settings = read_settings(partitions=partitions, replication_factor=replication_factor)
+    settings = read_settings()
     table = Table("topic", "partitions", "")
     for topic in create_topics(settings, for_replay=for_replay):
         table.add_row(topic.name, str(topic.partitions), topic.status)

@@ -3,8 +3,10 @@
 import time
 
 import pytest
+from typer.testing import CliRunner
 
 from schemas.topics import INPUTS, topics
+from streams.cli import app
 from streams.clients import admin
 from streams.errors import PartitionsDiffer, TopicsMissing
 from streams.settings import Settings, read_settings
@@ -69,3 +71,15 @@ def test_topics_for_replay_keep_records_for_ever_also_when_they_exist_already(se
     assert set(retention_ms(settings).values()) == {7 * 86_400_000}
     create_topics(settings, for_replay=True)
     assert set(retention_ms(settings).values()) == {-1}
+
+
+def test_command_makes_the_topics_that_a_worker_in_the_same_environment_wants(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", settings.servers[0])
+    monkeypatch.setenv("NEXTACT_TOPIC_PREFIX", settings.topic_prefix)
+    other = CliRunner().invoke(app, ["topics", "create", "--partitions", "3"])
+    assert other.exit_code == 2, "an option that workers do not see makes topics that they refuse"
+    monkeypatch.setenv("NEXTACT_PARTITIONS", "3")
+    assert CliRunner().invoke(app, ["topics", "create"]).exit_code == 0
+    check_topics(read_settings())
