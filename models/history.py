@@ -45,6 +45,10 @@ class Events:
         return Events(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
 
 
+NO_EVENTS = Events(*[np.zeros(0, np.int64)] * len(Events.__dataclass_fields__))
+"""What `apply` takes to bring no more than the model of rows up to date."""
+
+
 @dataclass
 class Tally:
     """What became of the events of a chunk."""

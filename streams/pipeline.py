@@ -16,9 +16,9 @@ import numpy as np
 
 from models.churn import score_event, score_silence
 from models.features import context_code
-from models.history import Events, Tally, apply
+from models.history import NO_EVENTS, Events, Tally, apply
 from models.predictor import Predictor
-from models.state import NEVER, Ints, Rows
+from models.state import Ints, Rows
 from models.windows import bins
 from schemas.cloudevents import Headers
 from schemas.dead_letters import dead_letter, encode_dead_letter
@@ -125,7 +125,7 @@ def rescore(
         partition: of these users.
         keys: of these users, as UTF-8.
         rows: of these users; those whose `rescore_ms` lies ahead are left alone.
-        model: as in `process`; rows of another model wait for their next event.
+        model: as in `process`; rows of another model get their states again from their ring when they are due.
         now_ms: the present.
         options: as in `process`.
 
@@ -133,13 +133,13 @@ def rescore(
         the rows, the outputs for those whose band has changed, and the places of these rows.
     """
     rows = rows.copy()
-    due = np.flatnonzero((rows["rescore_ms"] <= now_ms) & (rows["model"] == model.tag))
+    due = np.flatnonzero(rows["rescore_ms"] <= now_ms)
     mine = rows[due]
+    apply(mine, NO_EVENTS, model)
     _, hazards = model.heads(mine["now"], bins(mine))
     before = mine["band"].copy()
     changed = np.flatnonzero(score_silence(mine, hazards, model.card.churn))
     rows[due] = mine
-    rows["rescore_ms"][rows["model"] != model.tag] = NEVER
     made = churn_outputs(
         mine[changed],
         [keys[due[k]].decode() for k in changed],

@@ -136,13 +136,18 @@ def test_what_comes_twice_or_late_does_not_end_a_silence(days: int) -> None:
     assert chain(keys, row, START_MS + 300 * DAY_MS)[0]["band"].tolist() == [3]
 
 
-def test_rows_of_another_model_are_left_alone_by_silence() -> None:
+def test_rows_of_another_model_are_rebuilt_when_they_are_due() -> None:
     keys, rows = silent_users()
-    rows["rescore_ms"] = START_MS + 200 * DAY_MS  # by then every band has changed
-    rows["model"][1] = 77
+    rows["rescore_ms"][:2] = START_MS + 200 * DAY_MS  # by then every band has changed
+    rows["rescore_ms"][2:] = START_MS + 400 * DAY_MS
+    before = rows.copy()
+    for place in (1, 3):
+        rows["model"][place], rows["base"][place], rows["now"][place] = 77, 5, 5
     scored, made, changed = rescore(3, keys, rows, LEAVERS, START_MS + 300 * DAY_MS, Options())
-    assert scored["rescore_ms"][1] == NEVER
-    scored["rescore_ms"][1] = rows["rescore_ms"][1]
-    assert scored[1:2].tobytes() == rows[1:2].tobytes()
-    assert changed.tolist() == [0, 2, 3]
-    assert [output.key for output in made] == [b"u0", b"u2", b"u3"]
+    assert changed.tolist() == [0, 1]
+    assert [output.key for output in made] == [b"u0", b"u1"]
+    assert (scored["model"][1], scored["now"][1].tolist()) == (LEAVERS.tag, before["now"][1].tolist())
+    assert (
+        rescore(3, keys, before, LEAVERS, START_MS + 300 * DAY_MS, Options())[0][:3].tobytes() == scored[:3].tobytes()
+    )
+    assert scored[3:].tobytes() == rows[3:].tobytes()  # not due
