@@ -18,8 +18,9 @@ def backtest(
 ) -> None:
     """Run the pipeline over a log with no broker, and score what it said of the next action.
 
-    The outputs are those that a worker would publish for the same log. Only forecasts later than the model's training
-    data are scored, unless --score-all is given.
+    The outputs are those that a worker would publish for the same log, but for the churn risk of silent users: no time
+    passes here, so there is none with the trigger silence. Only forecasts later than the model's training data are
+    scored, unless --score-all is given.
 
     Example:  nextact backtest models/shop events.parquet --out backtest
     """

@@ -16,7 +16,7 @@ def worker(
 
     It reads views, clicks and purchases, and writes next-actions, recommendations, churn-risk and dead-letters. Start
     as many as you like, up to the number of partitions: they share the users among them. Exit code 70 means that it
-    must be started again.
+    ended on purpose, to be started again.
 
     Example: KAFKA_BOOTSTRAP_SERVERS=localhost:9092 nextact worker --model models/shop
     """

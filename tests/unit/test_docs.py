@@ -1,6 +1,7 @@
 """What the pages say is what the code does."""
 
 import re
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import jsonschema
 import msgspec
 import pytest
 import typer.main
+from typer.testing import CliRunner
 
 from schemas import outputs
 from schemas.dead_letters import decode_dead_letter
@@ -15,12 +17,15 @@ from schemas.events import Event, Reason, Rejected, decode_event
 from schemas.json_schema import DIRECTORY
 from schemas.partitioner import murmur2, partition
 from schemas.topics import INPUTS, topics
-from streams.cli import app
+from streams.chunk.failure import EXIT_CONFIGURATION, EXIT_RESTART
+from streams.cli import TERMINATED, USAGE_ERROR, app
+from streams.commands.demo import UNANSWERED
 from streams.metrics import Metrics
 from streams.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
 CONTRACT = (ROOT / "docs/contract.md").read_text()
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
 PACKAGES = ("streams", "models", "schemas")
@@ -124,6 +129,17 @@ def test_metrics_table_lists_every_metric() -> None:
 def test_command_table_lists_every_command() -> None:
     listed = [codes(name)[0] for name, _ in table(section(README, "Commands"))]
     assert sorted(listed) == sorted(commands(typer.main.get_command(app)))
+
+
+def test_exit_codes_are_those_of_the_code() -> None:
+    listed = {int(code) for code, _, _ in table(section(OPERATIONS, "Stop"))}
+    assert listed == {0, UNANSWERED, USAGE_ERROR, EXIT_CONFIGURATION, EXIT_RESTART, 128 + signal.SIGINT, TERMINATED}
+
+
+def test_backtest_and_contract_say_that_silence_is_left_out() -> None:
+    shown = " ".join(CliRunner().invoke(app, ["backtest", "--help"]).output.split())
+    assert "trigger silence" in shown
+    assert "but for trigger `silence`" in CONTRACT
 
 
 def test_topic_tables_list_every_topic_with_its_key_and_retention() -> None:
