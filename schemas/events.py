@@ -21,7 +21,12 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     """One thing that a shopper did with one item; the topic says which action. Unknown fields are ignored."""
 
     event_id: Annotated[
-        Id, Meta(description="Unique for each event; a second one with the same id is dropped.", examples=["e-01hx3"])
+        Id,
+        Meta(
+            description="Unique for each event. A second one with the same id, time, topic and item is dropped, if the "
+            "first is still among the user's last 16 events.",
+            examples=["e-01hx3"],
+        ),
     ]
     user_id: UserId
     item_id: ItemId

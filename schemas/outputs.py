@@ -51,7 +51,8 @@ class NextAction(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     actions: Annotated[
         dict[str, Probability],
         Meta(
-            description="Probability that each action is the next one; `leave` is none for a while. They add up to 1.",
+            description="Probability that each action is the next one; `leave` is none for a while. They add up to 1, "
+            "but for rounding.",
             examples=[{"view": 0.6, "click": 0.2, "purchase": 0.05, "leave": 0.15}],
         ),
     ]
@@ -112,7 +113,13 @@ class ChurnRisk(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     id: OutputId
     user_id: UserId
     as_of_ms: AsOfMs
-    valid_until_ms: ValidUntilMs
+    valid_until_ms: Annotated[
+        TimeMs,
+        Meta(
+            description="Stale from this moment on, ms since 1970: the horizon of `band` after `as_of_ms`.",
+            examples=[1_700_604_800_000],
+        ),
+    ]
     model_version: ModelVersion
     based_on: Position
     silent_for: Annotated[

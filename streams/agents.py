@@ -20,8 +20,9 @@ from streams.chunk.failure import fail_stop
 from streams.chunk.producer import Record
 from streams.chunk.table import ChunkTable
 from streams.metrics import Metrics
+from streams.options import Options
 from streams.outputs import Output
-from streams.pipeline import Options, Origin, process, rescore
+from streams.pipeline import Origin, process, rescore
 
 _log = structlog.get_logger("nextact")
 
@@ -131,7 +132,7 @@ class UserEvents:
                 if not len(due):
                     return
                 keys = [rows.keys[place] for place in due.tolist()]
-                scored, made, changed = rescore(partition, keys, rows.rows[due], self._model, now_ms, self._options)
+                scored, made, changed = rescore(partition, keys, rows.rows[due], self._model, now_ms)
                 # first the outputs: a crash before the row is written repeats them under the same ids
                 await self._publish(made)
                 self._metrics.outputs_published(Counter(output.topic for output in made))

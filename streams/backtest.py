@@ -17,8 +17,9 @@ from schemas.cloudevents import Headers
 from schemas.outputs import NextAction
 from schemas.partitioner import partition
 from schemas.topics import NEXT_ACTIONS
+from streams.options import Options
 from streams.outputs import Output
-from streams.pipeline import Options, Origin, process
+from streams.pipeline import Origin, process
 from streams.replay import TOPIC_OF_ACTION, messages
 from streams.user_rows import UserRows
 

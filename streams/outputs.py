@@ -1,7 +1,7 @@
 """The outputs of users as records: from rows and heads to JSON."""
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from schemas.outputs import (
     output_id,
 )
 from schemas.topics import CHURN_RISK, INPUTS, NEXT_ACTIONS, RECOMMENDATIONS
+from streams.options import Options
 
 _WINDOWS = named(tuple(horizon_label(width * size) for _, width, size in RESOLUTIONS))
 _COUNTS, _OUTCOMES, _OFFSETS = named(ACTIONS), named(OUTCOMES), named(INPUTS)
@@ -40,15 +41,6 @@ class Output(NamedTuple):
     key: bytes | None
     value: bytes
     headers: list[tuple[str, bytes]]
-
-
-class Options(Protocol):
-    """What of `pipeline.Options` matters here."""
-
-    @property
-    def valid_for_ms(self) -> int: ...  # noqa: D102
-    @property
-    def slate_size(self) -> int: ...  # noqa: D102
 
 
 class _About(NamedTuple):
@@ -85,10 +77,10 @@ def outputs(
         actions: probabilities of OUTCOMES [users, outcomes].
         hazards: of the time to each of TARGETS [users, TARGETS, TIME_BINS].
         model: makes the slates, names the horizons.
-        options: how long an output is valid, how long a slate is.
+        options: how long a next action and a slate are valid, how long a slate is.
     """
     made = []
-    about = _abouts(rows, user_ids, partitions, rows["newest_ms"], model, options)
+    about = _abouts(rows, user_ids, partitions, rows["newest_ms"], options.valid_for_ms, model)
     within_named = named(tuple(horizon_label(h) for h in model.card.purchase_horizons_ms))
     horizons_ms = np.array(model.card.purchase_horizons_ms)
     now = np.zeros((len(rows), len(horizons_ms)), np.int64)
@@ -114,7 +106,7 @@ def outputs(
         )
         made.append(_record(NEXT_ACTIONS, who, message))
     made += _recommendations(rows, about, model, options)
-    made += churn_outputs(rows, user_ids, partitions, hazards, model, options)
+    made += churn_outputs(rows, user_ids, partitions, hazards, model)
     return made
 
 
@@ -155,7 +147,6 @@ def churn_outputs(
     partitions: Sequence[int],
     hazards: Floats,
     model: Predictor,
-    options: Options,
     previous: Ints | None = None,
 ) -> list[Output]:
     """Return the churn risk of each user as of the moment its band is about; with the bands before it, of silence.
@@ -166,7 +157,6 @@ def churn_outputs(
         partitions: of the users [users].
         hazards: [users, TARGETS, TIME_BINS].
         model: names the horizons.
-        options: how long an output is valid.
         previous: bands published before [users]; without it an event led here.
     """
     trigger: Literal["event", "silence"] = "event" if previous is None else "silence"
@@ -180,7 +170,7 @@ def churn_outputs(
     columns = _rounded(risks), rows["band"].tolist(), silent_ms.tolist(), before.tolist()
     made = []
     for who, risk, band, silent, old in zip(
-        _abouts(rows, user_ids, partitions, at_ms, model, options), *columns, strict=True
+        _abouts(rows, user_ids, partitions, at_ms, model.card.churn.band_horizon_ms, model), *columns, strict=True
     ):
         message = ChurnRisk(
             id=who.id(CHURN_RISK, trigger),
@@ -213,10 +203,10 @@ def _abouts(
     user_ids: Sequence[str],
     partitions: Sequence[int],
     at_ms: Ints,
+    valid_for_ms: int,
     model: Predictor,
-    options: Options,
 ) -> list[_About]:
-    valid_for_ms, version = options.valid_for_ms, model.card.version
+    version = model.card.version
     return [
         _About(user_id, applied, Position(partition, _OFFSETS(*applied)), at, at + valid_for_ms, version)
         for user_id, partition, applied, at in zip(

@@ -22,8 +22,9 @@ from models.state import Ints, Rows
 from models.windows import bins
 from schemas.cloudevents import Headers
 from schemas.dead_letters import dead_letter, encode_dead_letter
-from schemas.events import DEFAULT_LIMITS, Event, Limits, Reason, Rejected, decode_events
+from schemas.events import Event, Reason, Rejected, decode_events
 from schemas.topics import DEAD_LETTERS, INPUTS
+from streams.options import Options
 from streams.outputs import Output, churn_outputs, outputs
 
 
@@ -59,17 +60,6 @@ class UserTable(Protocol):
     def read(self, partition: int, keys: Sequence[bytes]) -> Rows:
         """Return copies of the rows of these users, empty ones for those not known."""
         ...
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the pipeline is told from outside."""
-
-    prefix: str = ""
-    limits: Limits = DEFAULT_LIMITS
-    valid_for_ms: int = 3_600_000
-    slate_size: int = 10
-    reject_unknown_items: bool = False
 
 
 @dataclass
@@ -117,7 +107,7 @@ def process(chunk: Chunk, users: UserTable, model: Predictor, now_ms: int, optio
 
 
 def rescore(
-    partition: int, keys: Sequence[bytes], rows: Rows, model: Predictor, now_ms: int, options: Options
+    partition: int, keys: Sequence[bytes], rows: Rows, model: Predictor, now_ms: int
 ) -> tuple[Rows, list[Output], Ints]:
     """Score the churn risk of users as of their `rescore_ms`, with no event.
 
@@ -127,7 +117,6 @@ def rescore(
         rows: of these users; those whose `rescore_ms` lies ahead are left alone.
         model: as in `process`; rows of another model get their states again from their ring when they are due.
         now_ms: the present.
-        options: as in `process`.
 
     Returns:
         the rows, the outputs for those whose band has changed, and the places of these rows.
@@ -146,7 +135,6 @@ def rescore(
         [partition] * len(changed),
         hazards[changed],
         model,
-        options,
         previous=before[changed],
     )
     return rows, made, due[changed]

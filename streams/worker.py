@@ -17,7 +17,7 @@ from streams.chunk.app import ChunkApp
 from streams.clients import aiokafka_arguments, servers, ssl_context
 from streams.errors import ModelUnusable
 from streams.metrics import Metrics
-from streams.pipeline import Options
+from streams.options import Options
 from streams.settings import Settings
 from streams.topics import TABLE, check_topics
 

@@ -12,8 +12,9 @@ from jsonschema import Draft202012Validator
 from models.predictor import Predictor
 from schemas.json_schema import DIRECTORY
 from schemas.topics import CHURN_RISK, DEAD_LETTERS, NEXT_ACTIONS, RECOMMENDATIONS
+from streams.options import Options
 from streams.outputs import Output
-from streams.pipeline import Options, Origin, Result, process
+from streams.pipeline import Origin, Result, process
 from streams.user_rows import UserRows
 
 MODEL = random_predictor()

@@ -7,7 +7,7 @@ from chunks import NOW_MS, VIEWS, by_topic, content, handle, validate
 from schemas.dead_letters import decode_dead_letter
 from schemas.events import Limits
 from schemas.topics import DEAD_LETTERS, OUTPUTS
-from streams.pipeline import Options
+from streams.options import Options
 from streams.user_rows import UserRows
 
 BAD_INPUT: dict[str, tuple[bytes | None, bytes | None, str]] = {  # key, value, reason

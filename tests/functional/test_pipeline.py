@@ -10,7 +10,8 @@ from models.model_directory import OUTCOMES, Model
 from models.predictor import Predictor
 from schemas.outputs import ChurnRisk, NextAction, Recommendation
 from schemas.topics import CHURN_RISK, INPUTS, NEXT_ACTIONS, OUTPUTS, RECOMMENDATIONS
-from streams.pipeline import Options, Origin, process
+from streams.options import Options
+from streams.pipeline import Origin, process
 from streams.user_rows import UserRows
 
 
@@ -32,7 +33,8 @@ def test_each_touched_user_gets_three_outputs_about_its_newest_event() -> None:
         expected = [2, -1, 9] if of_ann else [-1, 4, -1]
         assert message["based_on"]["offsets"] == dict(zip(INPUTS, expected, strict=True))
         assert message["as_of_ms"] == START_MS + (1000 if of_ann else 7)
-        assert message["valid_until_ms"] == message["as_of_ms"] + Options().valid_for_ms
+        valid_for_ms = 7 * DAY_MS if output.topic == CHURN_RISK else Options().valid_for_ms
+        assert message["valid_until_ms"] == message["as_of_ms"] + valid_for_ms
         assert message["model_version"] == MODEL.card.version
         assert dict(output.headers)["ce_id"] == message["id"].encode()
         assert dict(output.headers)["ce_type"] == f"nextact.{output.topic}.v1".encode()

@@ -15,8 +15,9 @@ from models.predictor import Predictor
 from models.state import NEVER, Rows
 from schemas.outputs import ChurnRisk, output_id
 from schemas.topics import CHURN_RISK
+from streams.options import Options
 from streams.outputs import Output
-from streams.pipeline import Options, Result, process, rescore
+from streams.pipeline import Result, process, rescore
 from streams.user_rows import UserRows
 
 
@@ -48,20 +49,20 @@ def chain(keys: list[bytes], rows: Rows, now_ms: int) -> tuple[Rows, list[Output
     """Rescore until nobody is due, as the timer does."""
     made: list[Output] = []
     while (rows["rescore_ms"] <= now_ms).any():
-        rows, outputs, _ = rescore(3, keys, rows, LEAVERS, now_ms, Options())
+        rows, outputs, _ = rescore(3, keys, rows, LEAVERS, now_ms)
         made += outputs
     return rows, made
 
 
 def test_silence_is_told_only_when_the_band_changes_and_as_of_the_scheduled_time() -> None:
     keys, rows = silent_users()
-    early, made, changed = rescore(3, keys, rows, LEAVERS, START_MS + FIRST_RESCORE_MS + 60_000, Options())
+    early, made, changed = rescore(3, keys, rows, LEAVERS, START_MS + FIRST_RESCORE_MS + 60_000)
     assert (made, changed.tolist()) == ([], [])
     assert (early["rescore_ms"][:2] > rows["rescore_ms"][:2]).all()
     assert early[2:].tobytes() == rows[2:].tobytes()  # not due yet
     due = int(early["rescore_ms"][0])
     late_ms = due + 30_000  # the timer comes when it can: the message is about the moment that was scheduled
-    scored, made, changed = rescore(3, keys, early, LEAVERS, late_ms, Options())
+    scored, made, changed = rescore(3, keys, early, LEAVERS, late_ms)
     assert changed.tolist() == [0]
     [output] = made
     assert (output.topic, output.partition, output.key) == (CHURN_RISK, 3, b"u0")
@@ -69,7 +70,7 @@ def test_silence_is_told_only_when_the_band_changes_and_as_of_the_scheduled_time
     assert (message.as_of_ms, message.silent_ms, message.trigger) == (due, due - START_MS, "silence")
     assert (message.previous_band, message.band) == ("low", "medium")
     assert message.id == output_id(CHURN_RISK, "u0", 3, [0, -1, -1], LEAVERS.card.version, due, "silence")
-    assert message.valid_until_ms == due + Options().valid_for_ms
+    assert message.valid_until_ms == due + LEAVERS.card.churn.band_horizon_ms
     assert scored["band"][0] == 2
     assert rows["band"].tolist() == [1] * 4  # the rows handed in are not touched
 
@@ -143,11 +144,9 @@ def test_rows_of_another_model_are_rebuilt_when_they_are_due() -> None:
     before = rows.copy()
     for place in (1, 3):
         rows["model"][place], rows["base"][place], rows["now"][place] = 77, 5, 5
-    scored, made, changed = rescore(3, keys, rows, LEAVERS, START_MS + 300 * DAY_MS, Options())
+    scored, made, changed = rescore(3, keys, rows, LEAVERS, START_MS + 300 * DAY_MS)
     assert changed.tolist() == [0, 1]
     assert [output.key for output in made] == [b"u0", b"u1"]
     assert (scored["model"][1], scored["now"][1].tolist()) == (LEAVERS.tag, before["now"][1].tolist())
-    assert (
-        rescore(3, keys, before, LEAVERS, START_MS + 300 * DAY_MS, Options())[0][:3].tobytes() == scored[:3].tobytes()
-    )
+    assert rescore(3, keys, before, LEAVERS, START_MS + 300 * DAY_MS)[0][:3].tobytes() == scored[:3].tobytes()
     assert scored[3:].tobytes() == rows[3:].tobytes()  # not due

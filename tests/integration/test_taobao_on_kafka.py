@@ -21,8 +21,8 @@ from models.predictor import Predictor
 from models.state import ACTIONS, RESOLUTIONS, Rows
 from schemas.topics import OUTPUTS
 from streams.backtest import Backtest, Forecasts, backtest
+from streams.options import Options
 from streams.outputs import Output
-from streams.pipeline import Options
 from streams.replay import replay
 from streams.settings import Settings, read_settings
 from streams.topics import create_topics
