@@ -8,7 +8,7 @@ import numpy.typing as npt
 from models.predictor import EMBEDDING_UNIT, Predictor, States
 from models.state import ACTIONS, HIDDEN, RING, Floats, Ints, Rows
 
-_BLOCK = 4_000_000  # scores held at a time
+_BLOCK = 4_000_000  # scores, or numbers in the vectors of candidates, held at a time
 _SPARE = 4  # candidates beyond the places, so that float32 seldom leaves a slate in doubt
 _FOLD = 16
 _MAX_EMBEDDING, _MAX_BIAS = 8, 64
@@ -24,7 +24,7 @@ class Slates:
         item: number of the item in `Predictor.items`, -1 where nothing is left to show [users, places].
         score: the model's score: a logit, comparable within one slate [users, places].
         seen: whether the item is in the user's ring [users, places].
-        known: whether the model knows any item of the user's ring; if not the slate is of popular items [users].
+        known: whether the model knows any item of the user's ring; if not the slate is of the most popular items [users].
     """
 
     item: Ints
@@ -48,14 +48,13 @@ def top_items(rows: Rows, model: Predictor, places: int) -> Slates:
     items = len(model.items)
     ring = np.where(np.arange(RING) < rows["accepted"][:, None], model.item_rows(rows["ring_item"]), 0)  # [users, RING]
     bought = np.where(rows["ring_action"] == ACTIONS.index("purchase"), ring, 0)
-    query = item_query(rows["now"], model)
+    known = np.asarray((ring > 0).any(axis=1))
+    query = np.where(known[:, None], item_query(rows["now"], model), 0)  # what is left is the bias: popularity
     wanted = min(places + _SPARE, items)
-    parts = np.array_split(np.arange(len(query)), _blocks(len(query), items))
-    blocks = [_candidates(query[part], bought[part], model, wanted) for part in parts]
-    candidates = np.concatenate([chosen for chosen, _ in blocks])
-    item, score = _ranked(query, candidates, bought, model, places)
+    parts = np.array_split(np.arange(len(query)), _blocks(len(query), items, wanted))
+    best = [_best(query[part], bought[part], model, wanted, places) for part in parts]
+    item, score, others = (np.concatenate(column) for column in zip(*best, strict=True))
     if wanted < items:
-        others = np.concatenate([bound for _, bound in blocks])
         every = np.arange(1, items + 1)[None]
         for user in np.flatnonzero(score[:, -1] <= others).tolist():
             one = slice(user, user + 1)
@@ -64,7 +63,7 @@ def top_items(rows: Rows, model: Predictor, places: int) -> Slates:
         item=np.where(np.isfinite(score), item - 1, -1),
         score=score,
         seen=(item[:, :, None] == ring[:, None, :]).any(axis=2),
-        known=np.asarray((ring > 0).any(axis=1)),
+        known=known,
     )
 
 
@@ -74,8 +73,16 @@ def item_query(states: States, model: Predictor) -> npt.NDArray[np.float64]:
     return np.clip(np.rint(product / (EMBEDDING_UNIT * 2**14)) * EMBEDDING_UNIT, -512, 512)
 
 
-def _blocks(users: int, items: int) -> int:
-    return max(1, -(-users * items // _BLOCK))
+def _blocks(users: int, items: int, wanted: int) -> int:
+    return max(1, -(-users * max(items, wanted * HIDDEN) // _BLOCK))
+
+
+def _best(
+    query: npt.NDArray[np.float64], bought: Ints, model: Predictor, wanted: int, places: int
+) -> tuple[Ints, Floats, Floats]:
+    """Return the best of the candidates of each user, their scores, and what no other item's score exceeds."""
+    candidates, others = _candidates(query, bought, model, wanted)
+    return *_ranked(query, candidates, bought, model, places), others
 
 
 def _ranked(

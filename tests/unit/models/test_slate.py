@@ -1,5 +1,7 @@
 """The slate against a full sort of exact scores."""
 
+import tracemalloc
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -30,7 +32,7 @@ def full_sort(rows: Rows, model: Predictor, user: int, places: int) -> list[tupl
     held = min(int(rows["accepted"][user]), RING)
     ring = rows["ring_item"][user][:held].tolist()
     bought = rows["ring_item"][user][:held][rows["ring_action"][user][:held] == PURCHASE].tolist()
-    query = exact_query(rows, model)[user]
+    query = exact_query(rows, model)[user] * any(item in model.item_hashes for item in ring)
     scored = [
         (-float(query @ model.embedding[k + 1].astype(np.float64) + model.item_bias[k + 1]), k, item in ring)
         for k, item in enumerate(model.item_hashes.tolist())
@@ -97,6 +99,8 @@ def test_items_that_float32_cannot_tell_apart_are_ranked_exactly() -> None:
     rows = empty_rows(1)
     rows["now"] = 2**13
     rows["now"][0, 0] = 1
+    rows["accepted"] = 1
+    rows["ring_item"][0, 0] = close.item_hashes[0]
     slates = top_items(rows, close, 10)
     assert [(k, s) for k, s, _ in full_sort(rows, close, 0, 10)] == list(
         zip(slates.item[0].tolist(), slates.score[0].tolist(), strict=True)
@@ -131,6 +135,27 @@ def test_slate_knows_whether_it_rests_on_any_known_item() -> None:
     rows["ring_item"][:, 0] = 12345  # unknown
     rows["ring_item"][:, 1] = model.item_hashes[4]
     assert top_items(rows, model, 3).known.tolist() == [False, False, True]
+
+
+def test_whoever_has_no_item_that_the_model_knows_gets_the_most_popular_ones() -> None:
+    model = Predictor(random_model(300))
+    rows = users_with_rings(model, 20, bought_share=0)
+    rows["ring_item"] = 12345
+    slates = top_items(rows, model, 10)
+    popular = np.argsort(-model.item_bias[1:], kind="stable")[:10]
+    assert slates.item.tolist() == [popular.tolist()] * 20
+    assert slates.score[0].tolist() == model.item_bias[1:][popular].tolist()
+
+
+def test_many_users_take_little_memory() -> None:
+    model = Predictor(random_model(20))
+    rows = users_with_rings(model, 20_000)
+    tracemalloc.start()
+    try:
+        top_items(rows, model, 10)
+        assert tracemalloc.get_traced_memory()[1] < 100 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_nothing_is_left_to_show_to_whoever_bought_it_all() -> None:
