@@ -3,7 +3,8 @@
 Floating-point sums depend on their order, and a matrix product orders them by the shape of its batch. Here nothing
 rounds but where it says so: the recurrent state is an integer in units of 2**-14, weights are multiples of 2**-12, a
 product of the two summed over the state needs under 40 of the 53 bits of a float64. Gates are tables of sigmoid and
-tanh, so that another processor's `exp` cannot differ either.
+tanh whose entries lie far from where rounding turns: another processor's `exp` gives the same recurrent states, to the
+bit. The heads call `exp` itself, so their last bit may be another there.
 """
 
 from zlib import crc32
@@ -78,7 +79,7 @@ class Predictor:
         self.card, self.items = model.card, model.items
         self.tag = int(model.card.version[:8], 16)
         weights = model.weights
-        hashes = np.array([crc32(item.encode()) for item in model.items], np.uint32)
+        hashes = np.array([crc32(item.encode()) for item in model.items], np.int64)  # the type that is looked up
         order = np.argsort(hashes, kind="stable")
         self._hashes, self._hash_rows = hashes[order], order + 1
         self.item_hashes = hashes

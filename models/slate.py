@@ -24,7 +24,7 @@ class Slates:
         item: number of the item in `Predictor.items`, -1 where nothing is left to show [users, places].
         score: the model's score: a logit, comparable within one slate [users, places].
         seen: whether the item is in the user's ring [users, places].
-        known: whether the model knows any item of the user's ring; if not the slate is of the most popular items [users].
+        known: whether the model knows any item of the user's ring; if not the slate is of the most popular [users].
     """
 
     item: Ints
