@@ -6,9 +6,9 @@ import msgspec
 import numpy as np
 
 from models.history import Events
-from models.model_directory import Card, Model, shapes
 from models.predictor import Predictor
 from schemas.cloudevents import Headers
+from streams.benchmark.workload import random_model as random_model
 
 START_MS = 1_760_000_000_000
 """The time of the first event in most tests."""
@@ -22,13 +22,6 @@ class InputRecord(NamedTuple):
     offset: int = 0
     timestamp: int = START_MS
     headers: Headers = ()
-
-
-def random_model(items: int = 20, seed: int = 0, version: str = "0123456789ab") -> Model:
-    """Return a model with random weights and items `i0`, `i1`, ..."""
-    random = np.random.default_rng(seed)
-    weights = {name: random.normal(0, 0.3, shape).astype(np.float32) for name, shape in shapes(items).items()}
-    return Model(Card(name="random", version=version), [f"i{k}" for k in range(items)], weights)
 
 
 def random_predictor(seed: int = 0) -> Predictor:

@@ -61,8 +61,8 @@ def _ranks(random: np.random.Generator, draws: int, size: int) -> Ints:
     return ranks
 
 
-def random_model(items: int, seed: int = 0) -> Model:
+def random_model(items: int = 20, seed: int = 0, version: str = "0123456789ab") -> Model:
     """Return a model of items `i0`, `i1`, ... with random weights: it costs what a trained one costs."""
     random = np.random.default_rng(seed)
     weights = {name: random.normal(0, 0.3, shape).astype(np.float32) for name, shape in shapes(items).items()}
-    return Model(Card(name="random", version=f"{seed + 1:012x}"), [f"i{k}" for k in range(items)], weights)
+    return Model(Card(name="random", version=version), [f"i{k}" for k in range(items)], weights)
