@@ -16,6 +16,7 @@ REPEAT_S = 30.0
 """How often a Kafka client may say the same thing: in an outage it would say it a thousand times."""
 
 _CLIENTS = ("kafka", "aiokafka")
+_FRAMEWORK = ("faust", "mode", "streams")  # Faust's services, those that we derive from its own among them
 
 
 class OncePerInterval(logging.Filter):
@@ -45,7 +46,8 @@ def configure_logging(
     """Send all logging to stderr.
 
     Args:
-        level: the least that is written. The Kafka clients' own lines are one level stricter, at least warnings.
+        level: the least that is written. The lines of the Kafka clients and of Faust are at least warnings, but for
+        debug.
         style: json is one object a line; auto is console on a terminal, else json.
     """
     for_people = style == "console" or (style == "auto" and sys.stderr.isatty())
@@ -74,7 +76,7 @@ def configure_logging(
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    for name in _CLIENTS:
+    for name in (*_CLIENTS, *_FRAMEWORK):
         logging.getLogger(name).setLevel(max(root.level, logging.WARNING) if level != "debug" else logging.INFO)
     structlog.configure(
         processors=[

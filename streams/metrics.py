@@ -6,11 +6,23 @@ from wsgiref.simple_server import WSGIServer
 
 import numpy as np
 import numpy.typing as npt
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, start_http_server
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+    start_http_server,
+)
 from prometheus_client.core import HistogramMetricFamily, Metric
 
 from models.history import Tally
 from schemas.topics import DEAD_LETTERS, INPUTS, OUTPUTS
+from streams.errors import SettingsError
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, read by nobody
 
 LATENCY_BUCKETS_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 STAGE_BUCKETS_S = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
@@ -128,5 +140,16 @@ class Metrics:
             self.outputs.labels(topic).inc(count)
 
     def serve(self, host: str, port: int) -> tuple[WSGIServer, Thread]:
-        """Answer GET /metrics on this address; port 0 takes any free one."""
-        return start_http_server(port, host, self.registry)
+        """Answer GET /metrics on this address; port 0 takes any free one.
+
+        Raises:
+            SettingsError: the address cannot be used.
+        """
+        try:
+            return start_http_server(port, host, self.registry)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise SettingsError(
+                f"metrics cannot be served at {host} port {port} ({reason}): set NEXTACT_METRICS_PORT and"
+                " NEXTACT_METRICS_HOST; port 0 takes a free one"
+            ) from None

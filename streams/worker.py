@@ -106,7 +106,10 @@ def run(settings: Settings) -> None:
         _log.info("worker starts", model=model.card.version, metrics_port=server.server_port, group=app.conf.id)
         worker = faust.Worker(app, override_logging=False, redirect_stdouts=False, quiet=True)
         worker.spinner = None  # it writes escapes to the log
-        worker.execute_from_commandline()
+        try:
+            worker.execute_from_commandline()
+        finally:
+            _log.info("worker stopped")
 
 
 def _credentials(settings: Settings) -> CredentialsT | None:

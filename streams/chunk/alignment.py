@@ -43,12 +43,14 @@ class Alignment:
         self._waiting: dict[TP, list[Any]] = {}
         self._heard_s: dict[TP, float] = {}
         self._newest_ms: dict[int, int] = {}  # by number of the partition
+        self._moved_s: dict[int, float] = {}  # by number: when last no partition was held up as a whole
 
     def clear(self) -> None:
         """Forget everything: positions have moved."""
         self._waiting.clear()
         self._heard_s.clear()
         self._newest_ms.clear()
+        self._moved_s.clear()
 
     def full(self) -> set[TP]:
         """Return the partitions that hold enough."""
@@ -65,6 +67,8 @@ class Alignment:
     def add(self, fetched: Mapping[TP, Records], now_s: float) -> None:
         """Take records in, of each partition in order of offsets."""
         for tp, records in fetched.items():
+            if not self.waits(tp.partition):
+                self._moved_s[tp.partition] = now_s
             self._waiting.setdefault(tp, []).extend(records)
             self._heard_s[tp] = now_s
             newest_ms = max(record.timestamp for record in records)
@@ -94,6 +98,8 @@ class Alignment:
         for number, tps in groups.items():
             live = self._newest_ms[number] > wall_ms - LIVE_MS
             limit = min(self._reached(tp, caught_up(tp), live, now_s) for tp in tps)
+            if now_s - self._moved_s[number] >= self._patience_s * _KNOWN_MORE and all(map(caught_up, tps)):
+                limit = _ANY_TIME  # nothing more is to come: the topics' clocks differ
             # the time that each record's partition has come to: a late record goes with what came before it
             reached = {tp: list(accumulate((r.timestamp for r in self._waiting.get(tp, ())), max)) for tp in tps}
             ready = sorted(time for times in reached.values() for time in times[: bisect_right(times, limit)])
@@ -105,6 +111,8 @@ class Alignment:
                 if count:
                     taken[tp] = self._waiting[tp][:count]
                     del self._waiting[tp][:count]
+            if not any(self._waiting.get(tp) for tp in tps if tp not in taken):
+                self._moved_s[number] = now_s
         return taken
 
     def _reached(self, tp: TP, caught_up: bool, live: bool, now_s: float) -> float:

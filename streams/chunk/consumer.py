@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import structlog
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.utils.futures import notify
@@ -13,6 +14,7 @@ from streams.chunk.alignment import Alignment
 from streams.chunk.failure import fail_stop
 
 POLL_S = 0.2
+_log = structlog.get_logger("nextact")
 
 
 class ChunkConsumer(driver.Consumer):
@@ -42,6 +44,7 @@ class ChunkConsumer(driver.Consumer):
         """Commit before Faust forgets the acknowledged offsets, and only then waits for the agents."""
         await self.commit()
         await super().on_partitions_revoked(revoked)
+        _log.info("partitions revoked", partitions=sorted({tp.partition for tp in revoked}))
 
     def on_buffer_full(self, tp: TP) -> None:
         """Do nothing: back-pressure comes from the full queue, which blocks `_drain_messages`."""

@@ -4,12 +4,15 @@ import time
 from collections.abc import Awaitable
 from typing import Any
 
+import structlog
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery, ServiceStopped
 from faust.types import TP
 from mode import Service
 
 from streams.chunk.failure import fail_stop
+
+_log = structlog.get_logger("nextact")
 
 
 class ChunkRecovery(Recovery):
@@ -66,6 +69,9 @@ class ChunkRecovery(Recovery):
         for table in self.tables.values():
             await table.check_inputs()
         await super().on_recovery_completed(generation_id)
+        owned = sorted(tp.partition for tp in self.active_tps)
+        users = sum(len(table.data) for table in self.tables.values())
+        _log.info("ready", partitions=owned, users=users, recovery_s=round(self.took_s or 0, 2))
 
 
 class ChunkTableManager(TableManager):

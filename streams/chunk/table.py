@@ -30,6 +30,7 @@ ID_BYTES = 8
 VALUE = np.dtype([("writer", f"V{ID_BYTES}"), ("row", ROW)])
 """A value of the changelog."""
 
+_NOT_OURS = "the changelog holds no rows of this version's layout: start this version with another NEXTACT_GROUP"
 _log = structlog.get_logger("nextact")
 
 
@@ -82,14 +83,14 @@ class ChunkStore(Store):
             return
         blob = b"".join(values)
         if len(blob) != len(values) * VALUE.itemsize or any(len(value) != VALUE.itemsize for value in values):
-            fail_stop("the changelog holds records that are no rows of this version", topic=tp.topic)
+            fail_stop(_NOT_OURS, code=EXIT_CONFIGURATION, topic=tp.topic)
         read = np.frombuffer(blob, VALUE)
         owner = self.owner.get(tp.partition)
         if owner is not None and not (mine := read["writer"] == np.void(owner)).all():
             self.stale += int((~mine).sum())
             read, keys = read[mine], [key for key, ours in zip(keys, mine.tolist(), strict=True) if ours]
         if (read["row"]["layout"] != LAYOUT).any():
-            fail_stop("the changelog holds rows of another layout", topic=tp.topic, expected=LAYOUT)
+            fail_stop(_NOT_OURS, code=EXIT_CONFIGURATION, topic=tp.topic, expected_layout=LAYOUT)
         rows.write(keys, read["row"])
         self.recovered += len(keys)
 

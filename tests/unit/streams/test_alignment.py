@@ -173,6 +173,18 @@ def test_few_records_of_old_time_do_not_make_a_live_partition_wait() -> None:
     assert alignment.take(TOPICS, always, 0.1, present) != {}
 
 
+def test_topics_whose_clocks_differ_do_not_wait_for_each_other_for_ever() -> None:
+    present, alignment, waited = 100 * LIVE_MS, Alignment(100, PATIENCE_S, 1000), []
+    for tick in range(100):
+        now_s = tick * 0.1
+        hour_old, two_hours_old = present - 40 * LIVE_MS + tick * 100, present - 80 * LIVE_MS + tick * 100
+        alignment.add({VIEWS: records(hour_old, start=tick), CLICKS: records(two_hours_old, start=tick)}, now_s)
+        for record in alignment.take({VIEWS, CLICKS}, always, now_s, present + tick * 100).get(VIEWS, ()):
+            waited.append(now_s - record.offset * 0.1)
+    assert len(waited) > 40
+    assert max(waited) <= KNOWN_MORE_S + 0.2
+
+
 LOGS = st.fixed_dictionaries(
     {TP(topic, number): st.lists(st.integers(0, 50), max_size=25) for topic in ("views", "clicks") for number in (0, 1)}
 )

@@ -101,14 +101,16 @@ def test_tombstone_is_skipped(store: ChunkStore) -> None:
 
 
 def test_records_of_another_size_or_layout_end_the_worker(store: ChunkStore) -> None:
-    with pytest.raises(Stopped, match="no rows of this version"):
+    with pytest.raises(Stopped, match="no rows of this version's layout"):
         store.apply_records(FIRST, [Logged(0, b"ann", MINE + b"short")])
     whole = MINE + row(1).tobytes()
-    with pytest.raises(Stopped, match="no rows of this version"):  # two wrong sizes that add up to two right ones
+    with pytest.raises(
+        Stopped, match="no rows of this version's layout"
+    ):  # two wrong sizes that add up to two right ones
         store.apply_records(FIRST, [Logged(0, b"ann", whole[:-1]), Logged(1, b"bob", whole + b"x")])
     other = row(1)
     other["layout"] = LAYOUT + 1
-    with pytest.raises(Stopped, match="another layout"):
+    with pytest.raises(Stopped, match="no rows of this version's layout"):
         store.apply_records(FIRST, [Logged(0, b"ann", MINE + other.tobytes())])
     assert held(store) == {}
 
