@@ -76,14 +76,17 @@ def read_events(path: Path) -> pl.DataFrame:
 
 
 def write_events(frame: pl.DataFrame, path: Path) -> None:
-    """Write an EVENTS file in the form that the path's suffix names, one of `SUFFIXES`.
+    """Write an EVENTS file in the form that the path's suffix names, one of `SUFFIXES`; missing folders are made.
 
     Raises:
         EventsFileError: the suffix is none of them.
+        OSError: the file cannot be written.
     """
     suffix = _suffix(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     if suffix == ".parquet":
-        frame.write_parquet(path)
+        with path.open("wb") as file:
+            frame.write_parquet(file)
         return
     buffer = io.BytesIO()
     if suffix.startswith(".csv"):

@@ -1,5 +1,6 @@
 """The command `nextact`. Each command stands in a module of its own and imports what it needs when it runs."""
 
+import errno
 import signal
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -66,6 +67,10 @@ def _explained(error: Exception) -> str | None:
         kind = getattr(sys.modules.get(module), name, None)
         if kind is not None and isinstance(error, kind):
             return f"{prefix}{error}" if str(error) else f"{prefix}{type(error).__name__}"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"cannot read or write {error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # of a file that is open, so nameless
+        return f"cannot write: {error.strerror}"
     return None
 
 

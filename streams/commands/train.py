@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from tempfile import TemporaryFile
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,6 +55,7 @@ def train(
         events = events.filter(pl.col("ts_ms") < end_ms)
         if not len(events):
             raise NextactError(f"{file} holds no event before --until {until}")
+    _make(out)
     torch.set_num_threads(threads or min(torch.get_num_threads(), _THREADS))
     # the file's name alone: a model tells nothing about the machine that made it
     command = f"nextact train {file.name} --name {name} --seed {seed} --utc-offset-h {utc_offset_h}"
@@ -106,6 +108,18 @@ def parse_time(text: str, utc_offset_h: int) -> int:
     if time.tzinfo is None:
         time = time.replace(tzinfo=timezone(timedelta(hours=utc_offset_h)))
     return round(time.timestamp() * 1000)
+
+
+def _make(directory: Path) -> None:
+    """Make a folder and write to it once: better refused now than after all the learning."""
+    from streams.errors import NextactError
+
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise NextactError(f"cannot write {directory}: {error.strerror}") from None
 
 
 @contextmanager

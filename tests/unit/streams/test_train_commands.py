@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from builders import random_model
 from typer.testing import CliRunner, Result
 
 from models.events_file import read_events, write_events
-from models.model_directory import load
+from models.model_directory import load, save
 from models.simulator import Shop, log
 from streams.cli import app
 
@@ -74,3 +75,46 @@ def test_convert_counts_what_it_wrote_and_dropped(tmp_path: Path) -> None:
     result = run("convert", "taobao", source, "--out", tmp_path / "events.jsonl", "--json")
     assert json.loads(result.stdout) == {"events": 2, "dropped": 1}
     assert len((tmp_path / "events.jsonl").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("out", ["taken/{}", "taken", "/proc/x/{}"])
+@pytest.mark.parametrize("command", ["train", "backtest", "convert"])
+def test_a_place_that_cannot_be_written_ends_with_one_line(
+    command: str, out: str, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.training.train", lambda *_: pytest.fail("learned for nothing"))
+    name = "events.parquet" if command == "convert" else "new"
+    place = tmp_path / out.format(name)
+    if command == "convert" and out == "taken":
+        place = tmp_path / "taken.parquet"
+        place.mkdir()
+    (tmp_path / "taken").write_text("a file")
+    source = tmp_path / "UserBehavior.csv"
+    source.write_text("1,10,5,pv,1511544070\n")
+    save(random_model(3), tmp_path / "model")
+    before: dict[str, list[object]] = {
+        "train": [file],
+        "backtest": [tmp_path / "model", file],
+        "convert": ["taobao", source],
+    }
+    result = run(command, *before[command], "--out", place)
+    assert result.exit_code == 2, result.output
+    assert "cannot" in result.stderr
+    assert str(place.parent) in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_full_disk_ends_with_one_line(tmp_path: Path) -> None:
+    source = tmp_path / "UserBehavior.csv"
+    source.write_text("1,10,5,pv,1511544070\n")
+    (tmp_path / "events.csv").symlink_to("/dev/full")
+    result = run("convert", "taobao", source, "--out", tmp_path / "events.csv")
+    assert (result.exit_code, result.stderr) == (2, "error: cannot write: No space left on device\n")
+
+
+def test_convert_makes_missing_folders(tmp_path: Path) -> None:
+    source = tmp_path / "UserBehavior.csv"
+    source.write_text("1,10,5,pv,1511544070\n")
+    for name in ("events.parquet", "events.csv.gz"):
+        assert run("convert", "taobao", source, "--out", tmp_path / "new" / "deep" / name).exit_code == 0
+        assert len(read_events(tmp_path / "new" / "deep" / name)) == 1
