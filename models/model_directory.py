@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
+from safetensors.numpy import save as serialize
 
 from models.features import CONTEXTS, GAPS, HOURS_OF_WEEK, TIME_BINS
 from models.state import ACTIONS, HIDDEN, Floats
@@ -103,14 +104,30 @@ def shapes(items: int) -> dict[str, tuple[int, ...]]:
 
 
 def save(model: Model, directory: Path) -> Model:
-    """Write a model and return it with its version; an existing directory is overwritten file by file."""
+    """Write a model and return it with its version; one that is there is replaced when all of the new one is written.
+
+    Raises:
+        ModelDirectoryError: a tensor is not finite or not of its shape; nothing is written.
+        OSError: the directory cannot be written.
+    """
     weights = {name: np.ascontiguousarray(w, np.float32) for name, w in model.weights.items()}
     _check(directory, len(model.items), weights)
     card = msgspec.structs.replace(model.card, version=_version(model.card, model.items, weights))
     directory.mkdir(parents=True, exist_ok=True)
-    save_file(weights, directory / "weights.safetensors")
-    (directory / "items.json").write_bytes(msgspec.json.encode(model.items))
-    (directory / "model.json").write_bytes(msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n")
+    contents = {
+        "weights.safetensors": serialize(weights),
+        "items.json": msgspec.json.encode(model.items),
+        "model.json": msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n",
+    }
+    parts = {name: directory / f".{name}.part" for name in contents}
+    try:
+        for name, content in contents.items():
+            parts[name].write_bytes(content)
+        for name, part in parts.items():
+            part.replace(directory / name)
+    finally:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
     return Model(card, model.items, weights)
 
 

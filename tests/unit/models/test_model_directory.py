@@ -1,5 +1,7 @@
 """A model on disk: what is saved is loaded, what is broken is refused in one line that says what to do."""
 
+import errno
+import os
 import pickle
 import shutil
 from collections.abc import Callable
@@ -158,6 +160,35 @@ def test_broken_directory_is_refused_with_what_to_do(how: str, directory: Path) 
         load(directory)
     assert "\n" not in str(caught.value)
     assert str(directory) in str(caught.value)
+
+
+def test_all_files_may_be_read_by_whom_the_umask_lets(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        save(random_model(2), tmp_path)
+    finally:
+        os.umask(before)
+    assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == dict.fromkeys(FILES, 0o644)
+
+
+@pytest.mark.parametrize("broken", FILES)
+def test_a_save_that_fails_leaves_the_model_that_was_there(
+    broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = save(random_model(2, seed=1), tmp_path)
+    write = Path.write_bytes
+
+    def fail(path: Path, data: bytes) -> int:
+        written = write(path, data[:-1])
+        if broken in path.name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return written
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(OSError, match="No space"):
+        save(random_model(5, seed=2), tmp_path)
+    assert load(tmp_path).card == first.card
+    assert {path.name for path in tmp_path.iterdir()} == set(FILES)
 
 
 def test_model_of_wrong_shape_is_not_saved(tmp_path: Path) -> None:
