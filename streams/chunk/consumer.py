@@ -23,7 +23,8 @@ class ChunkConsumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(*args, **kwargs)
         self._position_lock = asyncio.Lock()  # a fetch with its delivery, or a seek: never both
-        self._next_offset: dict[TP, int] = {}
+        self._next_offset: dict[TP, int] = {}  # to be fetched
+        self._handed_on: dict[TP, int] = {}  # offset of the last record that an agent was given
         self._generation = -1
         at_once = self.app.conf.broker_max_poll_records
         self._alignment = Alignment(max(1, at_once // 8), self.app.align_wait_s, at_once)
@@ -32,8 +33,13 @@ class ChunkConsumer(driver.Consumer):
         """Go back to the committed offsets."""
         async with self._position_lock:
             await super().perform_seek()
-            self._alignment.clear()
+            self._forget()
             self._next_offset = {tp: offset for tp, offset in self._read_offset.items() if offset is not None}
+
+    def _forget(self) -> None:
+        """Drop what was fetched and not handed on: positions have moved, it comes again."""
+        self._alignment.clear()
+        self._handed_on.clear()
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
         """Go to these offsets."""
@@ -83,7 +89,7 @@ class ChunkConsumer(driver.Consumer):
         generation = self.app.consumer_generation_id
         if generation != self._generation:
             self._generation = generation
-            self._alignment.clear()
+            self._forget()
         fetched = await self._getmany(active_partitions=active - self._alignment.full(), timeout=POLL_S)
         if not self.flow_active or generation != self.app.consumer_generation_id:
             return  # a seek follows always
@@ -101,6 +107,7 @@ class ChunkConsumer(driver.Consumer):
             # control records of transactions move the position and are never seen
             self._next_offset[tp] = await self.position(tp) or 0
         chunk = self._alignment.take(assigned, self._caught_up, now_s, time.time_ns() // 1_000_000)
+        self._handed_on.update((tp, records[-1].offset) for tp, records in chunk.items())
         if chunk and self.flow_active and generation == self.app.consumer_generation_id:
             await self._deliver(chunk)
 
@@ -123,9 +130,11 @@ class ChunkConsumer(driver.Consumer):
         return end
 
     def drained(self, number: int) -> bool:
-        """Tell whether all input partitions with this number are read to their end and handed on."""
+        """Tell whether all input partitions with this number are read to their end and handled."""
         mine = [tp for tp in self.assignment() if tp.partition == number and not self._is_changelog_tp(tp)]
-        return bool(mine) and not self._alignment.waits(number) and all(map(self._caught_up, mine))
+        if not mine or self._alignment.waits(number) or not all(map(self._caught_up, mine)):
+            return False
+        return all((self._new_offset(tp) or 0) > self._handed_on.get(tp, -1) for tp in mine)
 
     async def _deliver(self, chunk: dict[TP, list[Any]]) -> None:
         tp = next(iter(chunk))

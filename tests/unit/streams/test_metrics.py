@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from models.history import Tally
+from streams.errors import SettingsError
 from streams.metrics import BACKFILL_S, LATENCY_BUCKETS_S, Metrics
 from streams.pipeline import Origin
 from streams.user_rows import UserRows
@@ -129,3 +130,14 @@ def test_two_workers_in_one_process_count_for_themselves() -> None:
     one, other = Metrics(), Metrics()
     one.outputs_published({"churn-risk": 7})
     assert total(exposed(other.registry), "nextact_outputs_total") == 0
+
+
+def test_taken_port_is_told_with_what_to_do() -> None:
+    server, thread = Metrics().serve("127.0.0.1", 0)
+    try:
+        with pytest.raises(SettingsError, match="NEXTACT_METRICS_PORT"):
+            Metrics().serve("127.0.0.1", server.server_port)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
