@@ -18,6 +18,8 @@ def replay(
 ) -> None:
     """Send a log of events to the input topics; each record's time is its event's time.
 
+    The log is old: run the worker with NEXTACT_CLOCK=stream, or it finds that all of its users have been silent since.
+
     Example:  nextact replay events.parquet --speed 60
     """
     from msgspec import json

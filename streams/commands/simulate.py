@@ -10,7 +10,12 @@ def simulate(
     items: Annotated[int, typer.Option(min=32, help="Items of the shop.")] = 800,
     rate: Annotated[float, typer.Option(min=0.001, help="Events a second while event time lies in the past.")] = 100.0,
     past_days: Annotated[
-        float, typer.Option(min=0.0, help="How far in the past event time starts; 0: now, and then at life's own pace.")
+        float,
+        typer.Option(
+            min=0.0,
+            max=20_000.0,
+            help="How far in the past event time starts; 0: now, and then at life's own pace.",
+        ),
     ] = 365.0,
     events: Annotated[int | None, typer.Option(min=1, help="End after so many; otherwise with Ctrl-C.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another seed is another shop.")] = 0,

@@ -1,5 +1,6 @@
 """`nextact train`."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
@@ -15,12 +16,25 @@ if TYPE_CHECKING:
     from models.model_directory import Model
 
 _THREADS = 4  # the matrices are small: more threads only wait for each other
+_MOST_THREADS = 4 * (os.cpu_count() or 1)
+
+
+def _named(value: str) -> str:
+    if not value.strip():
+        raise typer.BadParameter("must not be empty")
+    return value
+
+
+def _positive(value: float | None) -> float | None:
+    if value is not None and not value > 0:  # nan too
+        raise typer.BadParameter("must be more than 0")
+    return value
 
 
 def train(
     file: Annotated[Path, typer.Argument(help="EVENTS: Parquet, CSV or JSON lines.")],
     out: Annotated[Path, typer.Option(help="Model directory to write.")],
-    name: Annotated[str, typer.Option(help="Name of the model.")] = "shop",
+    name: Annotated[str, typer.Option(callback=_named, help="Name of the model.")] = "shop",
     until: Annotated[
         str | None,
         typer.Option(
@@ -30,9 +44,13 @@ def train(
     utc_offset_h: Annotated[int, typer.Option(min=-12, max=14, help="Hours from UTC to the shop's time.")] = 0,
     leave_after_min: Annotated[int, typer.Option(min=1, help="Minutes of silence after which a user has left.")] = 30,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs at most; by default fewer for a long log.")] = None,
-    max_minutes: Annotated[float | None, typer.Option(help="Stop after so long and keep the best so far.")] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option(callback=_positive, help="Stop after so long and keep the best so far.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
-    threads: Annotated[int, typer.Option(min=0, help="Processor threads; 0: as many as help.")] = 0,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=_MOST_THREADS, help="Processor threads; by default as many as help.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="End with a summary as one line of JSON.")] = False,
 ) -> None:
     """Learn a model from a log of events; Ctrl-C keeps the best so far.

@@ -94,6 +94,31 @@ def test_wrong_speed_is_one_line(tmp_path: Path) -> None:
     assert_one_line(nextact("replay", str(tmp_path / "log.csv"), "--speed", "fast"), "--speed fast")
 
 
+@pytest.mark.parametrize(
+    ("command", "option", "value"),
+    [
+        ("simulate", "--past-days", "100000"),
+        ("simulate", "--past-days", "nan"),
+        ("simulate", "--rate", "nan"),
+        ("train", "--max-minutes", "0"),
+        ("train", "--max-minutes", "-1"),
+        ("train", "--max-minutes", "nan"),
+        ("train", "--threads", "0"),
+        ("train", "--threads", "100000"),
+        ("train", "--name", ""),
+    ],
+)
+def test_number_out_of_bounds_is_refused_by_its_option(command: str, option: str, value: str, tmp_path: Path) -> None:
+    arguments = [str(tmp_path / "none.csv"), "--out", str(tmp_path / "new")] if command == "train" else []
+    shown = CliRunner().invoke(app, [command, *arguments, option, value])
+    assert shown.exit_code == 2
+    assert option in shown.stderr
+
+
+def test_replay_says_which_clock_an_old_log_wants() -> None:
+    assert "NEXTACT_CLOCK=stream" in CliRunner().invoke(app, ["replay", "--help"]).output
+
+
 def test_missing_model_is_one_line(tmp_path: Path, embedded_broker: str) -> None:
     done = nextact("worker", "--model", str(tmp_path / "none"), KAFKA_BOOTSTRAP_SERVERS=embedded_broker)
     assert_one_line(done, "none", "nextact train")
@@ -101,7 +126,7 @@ def test_missing_model_is_one_line(tmp_path: Path, embedded_broker: str) -> None
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_ends_a_command_and_the_broker_that_it_started(number: signal.Signals, code: int) -> None:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("KAFKA_")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("KAFKA_", "NEXTACT_"))}
     command = [sys.executable, "-m", "streams", "broker"]
     with subprocess.Popen(command, env=kept, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
