@@ -1,5 +1,9 @@
 """The environment, read once: the usual variables of Kafka clients (`KAFKA_*`) and ours (`NEXTACT_*`)."""
 
+import os
+import sys
+from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -57,14 +61,14 @@ class Settings(BaseSettings):
     model: Path | None = None
     metrics_host: str = "127.0.0.1"
     metrics_port: Port = 9464
-    slate_size: PositiveInt = 10
+    slate_size: Annotated[int, Field(gt=0, le=500)] = 10
     max_poll_records: PositiveInt = 5000
     unknown_items: Literal["accept", "reject"] = "accept"
     clock: Literal["wall", "stream"] = "wall"  # stream: now is the newest event time seen (replay)
     max_event_bytes: PositiveInt = 65_536
     future_tolerance_s: PositiveInt = 300
     valid_for_s: PositiveInt = 3600
-    session_timeout_s: PositiveInt = 10
+    session_timeout_s: Annotated[int, Field(ge=1, le=60)] = 10  # Faust: less than its request timeout
     align_wait_ms: Annotated[int, Field(ge=0)] = 2000  # in a backlog: for a topic that is silent
     rescore_interval_s: Annotated[float, Field(gt=0)] = 1.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -85,8 +89,8 @@ class Settings(BaseSettings):
     def _named_servers(cls, value: str | None) -> str | None:
         for server in (value or "").split(",") if value else []:
             host, _, port = server.strip().rpartition(":") if ":" in server else (server.strip(), "", "9092")
-            if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-                raise ValueError("must be host:port, or several with commas between them")
+            if not host or set(host) & set("/; ") or not port.isdecimal() or not 0 < int(port) < 65536:
+                raise ValueError("must be host:port without a scheme, several with commas between")
         return value
 
     @model_validator(mode="after")
@@ -115,9 +119,30 @@ def read_settings(**overrides: object) -> Settings:
     """
     given: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
     try:
-        return Settings(**given)
+        settings = Settings(**given)
     except ValidationError as error:
         raise SettingsError("; ".join(_line(e) for e in error.errors(include_url=False))) from None
+    _warn_of_unknown()
+    return settings
+
+
+def _warn_of_unknown() -> None:
+    """Say on stderr which `NEXTACT_*` variables mean nothing here: they may be typing errors."""
+    prefix = str(Settings.model_config["env_prefix"])
+    known = [name.upper() for name, field in Settings.model_fields.items() if field.validation_alias is None]
+    unknown = []
+    for variable in sorted(os.environ):
+        if variable.startswith(prefix) and (name := variable.removeprefix(prefix).upper()) not in known:
+            # the prefix is in all of them: left in, any two would look alike
+            near = get_close_matches(name, known, 1)
+            unknown.append(f"{variable} (did you mean {prefix}{near[0]}?)" if near else variable)
+    if unknown:
+        _warn_once(f"warning: not a variable of nextact: {', '.join(unknown)}\n")
+
+
+@cache
+def _warn_once(line: str) -> None:
+    sys.stderr.write(line)  # there is no log yet: its form is among the settings
 
 
 def _line(error: ErrorDetails) -> str:

@@ -60,6 +60,9 @@ def test_option_wins_over_variable_and_none_does_not(monkeypatch: pytest.MonkeyP
         ("NEXTACT_ALIGN_WAIT_MS", "-1"),
         ("KAFKA_BOOTSTRAP_SERVERS", "host:port"),
         ("KAFKA_BOOTSTRAP_SERVERS", "a:9092,,b:9092"),
+        ("NEXTACT_SLATE_SIZE", "501"),
+        ("NEXTACT_SESSION_TIMEOUT_S", "0"),
+        ("NEXTACT_SESSION_TIMEOUT_S", "61"),
         ("KAFKA_SECURITY_PROTOCOL", "TLS"),
         ("KAFKA_SSL_CAFILE", "/no/such/file"),
     ],
@@ -71,6 +74,30 @@ def test_value_that_cannot_be_used_names_its_variable(
     with pytest.raises(SettingsError, match=variable) as error:
         read_settings()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("value", ["http://host:9092", "PLAINTEXT://a:9092,b:9092", "a:9092;b:9092", "a:9092 b:9092"])
+def test_servers_with_a_scheme_or_other_separators_are_refused_with_the_form(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", value)
+    with pytest.raises(SettingsError, match="host:port without a scheme, several with commas between"):
+        read_settings()
+
+
+def test_unknown_variable_is_warned_of_in_one_line_with_the_nearest(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NEXTACT_PARTITIONS", "3")
+    read_settings()
+    assert capsys.readouterr().err == ""
+    monkeypatch.setenv("NEXTACT_PARTITION", "4")
+    monkeypatch.setenv("NEXTACT_XYZ", "4")
+    assert (read_settings().partitions, read_settings().partitions) == (3, 3)
+    warned = capsys.readouterr().err
+    assert warned == (
+        "warning: not a variable of nextact: NEXTACT_PARTITION (did you mean NEXTACT_PARTITIONS?), NEXTACT_XYZ\n"
+    )
 
 
 def test_sasl_without_a_password_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
