@@ -28,8 +28,8 @@ format: $(READY) ## Put the code in form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean: ## Delete what make made: the virtual environment, builds, caches
-	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+clean: ## Delete what make made: the virtual environment, the demo's model, builds, caches
+	rm -rf $(VENV) .nextact build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find streams models schemas tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt

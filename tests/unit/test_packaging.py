@@ -46,6 +46,13 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported_or_says_w
         assert "#" in line, f"{name} is not imported"
 
 
+def test_make_clean_deletes_every_folder_that_git_ignores() -> None:
+    ignored = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if "*" not in line]
+    makefile = (ROOT / "Makefile").read_text().replace("$(VENV)", ".venv")
+    deleted = makefile.partition("\nclean:")[2].partition("\n\n")[0].split()
+    assert [name for name in ignored if name not in deleted] == []
+
+
 def test_constraints_pin_all_that_gets_installed_and_fit_what_the_project_asks_for() -> None:
     lines = [Requirement(line.partition("#")[0]) for line in _constraints()]
     pins = {canonicalize_name(line.name): line for line in lines}
