@@ -44,7 +44,7 @@ def simulate(
         rate: events a second while event time lies in the past.
         events: how many; None: until it is stopped.
         report: told of the progress.
-        stop: ends it when set; what was sent by then is still acknowledged and counted.
+        stop: ends it when set; what was sent by then is still acknowledged and counted, within a few seconds.
 
     Raises:
         BrokerUnavailable, TopicsMissing, PartitionsDiffer: there is nowhere to send to.
@@ -55,7 +55,7 @@ def simulate(
     names = {action: physical_name(topic, settings.topic_prefix) for action, topic in TOPIC_OF_ACTION.items()}
     counts: Counter[str] = Counter()
     start_s = time.monotonic()
-    with Delivery(producer(settings), settings.partitions) as delivery:
+    with Delivery(producer(settings), settings.partitions, stop) as delivery:
         for event in _paced(islice(shoppers(shop, start_ms), events), rate, stop):
             fields = dict(event)
             action = str(fields.pop("action"))
