@@ -7,7 +7,7 @@ import tempfile
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,9 +39,7 @@ class KafkaHome(LocalBroker):
         self.home = home.resolve()
         if not any(self.home.glob("libs/kafka-clients-*.jar")):
             raise BrokerNotStarted(f"KAFKA_HOME={home} holds no Apache Kafka: libs/kafka-clients-*.jar is not there")
-        java = shutil.which(
-            "java", path=f"{os.environ.get('JAVA_HOME', '')}/bin{os.pathsep}{os.environ.get('PATH', '')}"
-        )
+        java = _java()
         if java is None:
             raise BrokerNotStarted("Apache Kafka needs Java 17 or newer: install it, or set KAFKA_BOOTSTRAP_SERVERS")
         self._java = java
@@ -116,13 +114,33 @@ class EmbeddedBroker(LocalBroker):
         return [str(binary), "start", "--data-dir", data, "--only", "kafka", "--kafka-port", str(self.port)]
 
 
+def local_broker(settings: Settings, data_dir: Path, port: int | None = None) -> LocalBroker:
+    """Return the broker to start where none is named, not started yet.
+
+    Args:
+        settings: `home` says where Apache Kafka is, None: the embedded broker.
+        data_dir: where it keeps its data.
+        port: where it listens; None: a free one.
+
+    Raises:
+        BrokerUnavailable: there is none.
+        BrokerNotStarted: `home` holds no Apache Kafka, or there is no Java.
+    """
+    if settings.home is not None:
+        return KafkaHome(settings.home, data_dir, port)
+    if EmbeddedBroker.is_installed():
+        return EmbeddedBroker(data_dir, port)
+    raise BrokerUnavailable(NO_BROKER)
+
+
 @contextmanager
-def open_broker(settings: Settings, data_dir: Path | None = None) -> Iterator[tuple[Settings, str]]:
+def open_broker(settings: Settings) -> Iterator[tuple[Settings, str]]:
     """Yield the settings with the address of a broker that answers, and the broker's name; start one if none is named.
+
+    One that is started keeps its data in a temporary folder, deleted at the end.
 
     Args:
         settings: which broker.
-        data_dir: where a broker that is started keeps its data; None: a temporary folder, deleted at the end.
 
     Raises:
         BrokerUnavailable: the one that is named does not answer, or there is none.
@@ -132,21 +150,17 @@ def open_broker(settings: Settings, data_dir: Path | None = None) -> Iterator[tu
         check_broker(settings)
         yield settings, settings.bootstrap_servers or ""
         return
-    with ExitStack() as stack:
-        if data_dir is None:
-            data_dir = Path(
-                stack.enter_context(tempfile.TemporaryDirectory(prefix="nextact-", ignore_cleanup_errors=True))
-            )
-        broker: LocalBroker
-        if settings.home is not None:
-            broker = KafkaHome(settings.home, data_dir)
-        elif EmbeddedBroker.is_installed():
-            broker = EmbeddedBroker(data_dir)
-        else:
-            raise BrokerUnavailable(NO_BROKER)
-        stack.enter_context(broker)
-        local = {"bootstrap_servers": broker.bootstrap_servers, "security_protocol": "PLAINTEXT"}
-        yield settings.model_copy(update=local), broker.name
+    with (
+        tempfile.TemporaryDirectory(prefix="nextact-", ignore_cleanup_errors=True) as folder,
+        local_broker(settings, Path(folder)) as broker,
+    ):
+        yield broker.named_in(settings), broker.name
+
+
+def _java() -> str | None:
+    """Return the Java of JAVA_HOME if that is set, else that of PATH."""
+    home, path = os.environ.get("JAVA_HOME"), os.environ.get("PATH", "")
+    return shutil.which("java", path=f"{home}/bin{os.pathsep}{path}" if home else path)
 
 
 _LOG4J = """\

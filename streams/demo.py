@@ -2,8 +2,6 @@
 
 import secrets
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -17,29 +15,21 @@ import msgspec
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
-from models.events_file import write_events
-from models.model_directory import ModelDirectoryError, load
-from models.simulator import Shop, log
+from models.model_directory import load
 from schemas.topics import DEAD_LETTERS, INPUTS, OUTPUTS, logical_name, physical_name
 from streams.answers import Answers
-from streams.broker import open_broker
-from streams.clients import admin, consumer
-from streams.errors import ModelUnusable, ProcessEnded
-from streams.processes import Process
+from streams.broker import local_broker
+from streams.clients import admin, check_broker, consumer
+from streams.demo_model import ITEMS, demo_model
+from streams.errors import ProcessEnded
+from streams.processes import Process, nextact
 from streams.settings import Settings
 from streams.topics import create_topics
 from streams.worker_process import Samples, WorkerProcess, environment
 
-MODEL = Path(".nextact/demo-model")
-"""Where the demo keeps the model that it trains: from the second run on it starts at once."""
-
-TRAIN_EVENTS = 40_000
-TRAIN_MINUTES = 0.4
-TRAIN_UNTIL_MS = 1_750_000_000_000
-ITEMS = 400
 START_TIMEOUT_S = 60.0
 QUIET_S = 30.0
-"""Without a new record for so long, whatever has no answer gets none."""
+"""Without a new record for so long there comes none, and whatever has no answer gets none."""
 
 REFRESH_S = 0.25
 _NAP_S = 0.005
@@ -54,7 +44,7 @@ class Demo:
         events: end after so many; None: with Ctrl-C.
         rate: events a second.
         users: shoppers at any one time.
-        model: model directory; None: `MODEL`, trained if it is not there.
+        model: model directory; None: `demo_model.MODEL`, trained if it is not there.
     """
 
     events: int | None = None
@@ -99,13 +89,9 @@ def run_demo(settings: Settings, demo: Demo, viewer: Viewer) -> Summary:
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nextact-", ignore_cleanup_errors=True)))
-        viewer.say("start a broker" if not settings.servers else f"use the broker {settings.bootstrap_servers}")
-        broker_data = folder / "broker"
-        ours, broker = stack.enter_context(open_broker(settings, broker_data))
-        if settings.servers:
-            ours = stack.enter_context(_own_topics(ours))
+        ours, broker, check = stack.enter_context(_broker(settings, folder / "broker", viewer))
         create_topics(ours)
-        model = demo.model if demo.model is not None else _demo_model(folder, demo, viewer)
+        model = demo.model if demo.model is not None else demo_model(folder, demo.users, viewer.say)
         card = load(model).card
         viewer.say(f"broker {broker}, model {card.name} {card.version}: start a worker")
         # the shoppers' time starts in the past and runs fast
@@ -115,50 +101,64 @@ def run_demo(settings: Settings, demo: Demo, viewer: Viewer) -> Summary:
         reader = stack.enter_context(_reader(ours))
         viewer.say("start the shoppers")
         shoppers = stack.enter_context(
-            Process(_command("simulate", "--json", *_shop(demo)), folder / "shoppers.log", environment(ours))
+            Process(nextact("simulate", "--json", *_shop(demo)), folder / "shoppers.log", environment(ours))
         )
-        return _watch(ours, broker, worker, shoppers, reader, viewer)
-
-
-def _watch(
-    settings: Settings, broker: str, worker: Process, shoppers: Process, reader: KafkaConsumer, viewer: Viewer
-) -> Summary:
-    answers, sent = Answers(), -1
-    began_s = ended_s = heard_s = shown_s = time.monotonic()
-    with _first_interrupt(lambda: shoppers.signal(signal.SIGTERM)):
-        while sent < 0 or answers.events < sent or not answers.all_answered:
-            batches = reader.poll(timeout_ms=0, max_records=_POLL_RECORDS)
-            now_s = time.monotonic()
-            for record in (record for batch in batches.values() for record in batch):
-                topic = logical_name(record.topic, settings.topic_prefix)
-                if not answers.events and topic in INPUTS:
-                    began_s = now_s
-                answers.see(topic, record.key, record.value, record.offset, record.timestamp, time.time() * 1000)
-                viewer.see(topic, record.key, record.value)
-                heard_s = now_s
-                if topic in OUTPUTS:
-                    ended_s = now_s
-            if now_s - shown_s > REFRESH_S:
-                viewer.refresh(answers)
-                shown_s = now_s
-            if worker.code is not None:
-                raise ProcessEnded(f"the worker ended with code {worker.code}: {worker.last_words()}")
-            if sent < 0 and shoppers.code is not None:
-                sent = _sent(shoppers)
-                heard_s = now_s
-            if sent >= 0 and now_s - heard_s > QUIET_S:
-                break
-            if not batches:
-                time.sleep(_NAP_S)
-    viewer.refresh(answers)
+        with _first_interrupt(lambda: shoppers.signal(signal.SIGTERM)):
+            answers, sent, seconds = _watch(ours, check, worker, shoppers, reader, viewer)
     latency = answers.latency()
     return Summary(
         **answers.counts(),
-        events_per_s=round(answers.events / max(ended_s - began_s, 0.001), 1),
+        events_per_s=round(answers.events / max(seconds, 0.001), 1),
         latency_ms={"p50": latency.p50_ms, "p99": latency.p99_ms},
         broker=broker,
         ok=answers.events == sent and answers.all_answered,
     )
+
+
+def _watch(
+    settings: Settings,
+    check: Callable[[], None],
+    worker: Process,
+    shoppers: Process,
+    reader: KafkaConsumer,
+    viewer: Viewer,
+) -> tuple[Answers, int, float]:
+    """Return the answers, how many events were sent, and the seconds from the first event to the last output."""
+    answers, sent = Answers(), -1
+    began_s = ended_s = heard_s = shown_s = time.monotonic()
+    while sent < 0 or answers.events < sent or not answers.all_answered:
+        batches = reader.poll(timeout_ms=0, max_records=_POLL_RECORDS)
+        now_s = time.monotonic()
+        for record in (record for batch in batches.values() for record in batch):
+            topic = logical_name(record.topic, settings.topic_prefix)
+            if not answers.events and topic in INPUTS:
+                began_s = now_s
+            answers.see(topic, record.key, record.value, record.offset, record.timestamp, time.time() * 1000)
+            viewer.see(topic, record.key, record.value)
+            heard_s = now_s
+            if topic in OUTPUTS:
+                ended_s = now_s
+        if now_s - shown_s > REFRESH_S:
+            viewer.refresh(answers)
+            shown_s = now_s
+        check()
+        if worker.code is not None:
+            raise ProcessEnded(f"the worker ended with code {worker.code}: {worker.last_words()}")
+        if sent < 0 and shoppers.code is not None:
+            sent = _sent(shoppers)
+            heard_s = now_s
+        if now_s - heard_s > QUIET_S:
+            check_broker(settings)
+            if sent < 0:
+                raise ProcessEnded(
+                    f"nothing was sent for {QUIET_S:.0f} s, and the broker answers: the shoppers' time may have"
+                    " caught up with the clock; take more --users, or end after so many --events"
+                )
+            break
+        if not batches:
+            time.sleep(_NAP_S)
+    viewer.refresh(answers)
+    return answers, sent, ended_s - began_s
 
 
 def _sent(shoppers: Process) -> int:
@@ -186,6 +186,20 @@ def _first_interrupt(action: Callable[[], None]) -> Iterator[None]:
 
 
 @contextmanager
+def _broker(settings: Settings, data_dir: Path, viewer: Viewer) -> Iterator[tuple[Settings, str, Callable[[], None]]]:
+    """Yield settings with a broker and topics for us alone, the broker's name, and what raises once it has ended."""
+    if settings.servers:
+        viewer.say(f"use the broker {settings.bootstrap_servers}")
+        check_broker(settings)
+        with _own_topics(settings) as ours:
+            yield ours, settings.bootstrap_servers or "", lambda: None
+    else:
+        viewer.say("start a broker")
+        with local_broker(settings, data_dir) as broker:
+            yield broker.named_in(settings), broker.name, broker.check
+
+
+@contextmanager
 def _own_topics(settings: Settings) -> Iterator[Settings]:
     """Yield settings with a prefix of our own, on a broker that others use; what carries it is deleted at the end."""
     prefix = f"{settings.topic_prefix}demo-{secrets.token_hex(3)}."
@@ -195,22 +209,6 @@ def _own_topics(settings: Settings) -> Iterator[Settings]:
         with suppress(KafkaError), admin(settings) as client:
             client.delete_topics([name for name in client.list_topics() if name.startswith(prefix)])
             client.delete_groups([prefix + settings.group])
-
-
-def _demo_model(folder: Path, demo: Demo, viewer: Viewer) -> Path:
-    with suppress(ModelDirectoryError):
-        load(MODEL)
-        return MODEL
-    viewer.say(f"train a small model on {TRAIN_EVENTS:,} events of the past (once: it is kept in {MODEL})")
-    shop = Shop(users=demo.users, items=ITEMS)
-    write_events(log(shop, TRAIN_UNTIL_MS, events=TRAIN_EVENTS), folder / "past.parquet")
-    command = _command("train", str(folder / "past.parquet"), "--out", str(MODEL), "--name", "demo")
-    done = subprocess.run(  # noqa: S603 - the command is ours
-        [*command, "--max-minutes", str(TRAIN_MINUTES)], stdout=subprocess.DEVNULL, check=False
-    )
-    if done.returncode:
-        raise ModelUnusable(f"training ended with code {done.returncode}: see above, or name a model with --model DIR")
-    return MODEL
 
 
 @contextmanager
@@ -232,7 +230,3 @@ def _owns_all(settings: Settings) -> Callable[[Samples], bool]:
 def _shop(demo: Demo) -> list[str]:
     options = ["--users", str(demo.users), "--items", str(ITEMS), "--rate", str(demo.rate)]
     return options + (["--events", str(demo.events)] if demo.events is not None else [])
-
-
-def _command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "streams", *arguments]

@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from streams.clients import check_broker
-from streams.errors import BrokerNotStarted, BrokerUnavailable
+from streams.errors import BrokerNotStarted, BrokerUnavailable, ProcessEnded
 from streams.processes import Process
-from streams.settings import read_settings
+from streams.settings import Settings, read_settings
 
 START_TIMEOUT_S = 60.0
 
@@ -39,6 +39,12 @@ class LocalBroker:
         """Address of the broker, host:port."""
         return f"127.0.0.1:{self.port}"
 
+    def named_in(self, settings: Settings) -> Settings:
+        """Return the settings with this broker in them."""
+        return settings.model_copy(
+            update={"bootstrap_servers": self.bootstrap_servers, "security_protocol": "PLAINTEXT"}
+        )
+
     @property
     def log(self) -> Path:
         """What the broker printed."""
@@ -48,8 +54,12 @@ class LocalBroker:
         """Start the broker and wait until it answers.
 
         Raises:
-            BrokerNotStarted: it ended, or does not answer in time.
+            BrokerNotStarted: its port is taken, it ended, or does not answer in time.
         """
+        if _accepts(self.port):
+            raise BrokerNotStarted(
+                f"{self.name} cannot listen on port {self.port}: another process does; stop that one"
+            )
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self._process = Process(self.command(), self.log)
         try:
@@ -57,6 +67,15 @@ class LocalBroker:
         except BaseException:
             self.kill()
             raise
+
+    def check(self) -> None:
+        """Make sure that it runs, or raise `ProcessEnded`."""
+        code = None if self._process is None else self._process.code
+        if self._process is not None and code is not None:
+            how = (
+                f"was killed by signal {-code}" if code < 0 else f"ended with code {code}: {self._process.last_words()}"
+            )
+            raise ProcessEnded(f"the broker, {self.name}, {how}")
 
     def stop(self) -> None:
         """Stop the broker in good order, by force after 15 s."""

@@ -12,6 +12,9 @@ from types import TracebackType
 from typing import Self
 
 STOP_TIMEOUT_S = 15.0
+HURRY_TIMEOUT_S = 3.0
+"""How long a process may take to stop when its block ends with an error, a Ctrl-C for example."""
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -47,12 +50,15 @@ class Process:
         self._process.send_signal(number)
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
-        """Stop it in good order, by force after some time; return its exit code."""
-        if self.code is None:
-            self._process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout_s)
-        return self.kill()
+        """Stop it in good order, by force after some time or when we are interrupted; return its exit code."""
+        try:
+            if self.code is None:
+                self._process.terminate()
+                with suppress(subprocess.TimeoutExpired):
+                    self._process.wait(timeout_s)
+        finally:
+            code = self.kill()
+        return code
 
     def kill(self) -> int:
         """Kill it and all that it started as `kill -9` does; return its exit code."""
@@ -73,8 +79,13 @@ class Process:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop."""
-        self.stop()
+        """Stop; with little patience after an error."""
+        self.stop(STOP_TIMEOUT_S if error is None else HURRY_TIMEOUT_S)
+
+
+def nextact(*arguments: str) -> list[str]:
+    """Return the command line of a `nextact` command."""
+    return [sys.executable, "-m", "streams", *arguments]
 
 
 def _die_with_parent() -> Callable[[], None] | None:
@@ -82,4 +93,4 @@ def _die_with_parent() -> Callable[[], None] | None:
     if not sys.platform.startswith("linux"):
         return None
     libc = ctypes.CDLL(None)
-    return lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    return lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # nobody is left to insist after a SIGTERM

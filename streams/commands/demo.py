@@ -27,6 +27,7 @@ def demo(
 
     Example:  nextact demo --events 20000
     """
+    import logging
     from contextlib import closing
 
     from msgspec import json, to_builtins
@@ -39,6 +40,7 @@ def demo(
 
     settings = read_settings()
     configure_logging("error", settings.log_format)
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # a broker that is lost ends the demo with one line
     console = Console(stderr=True)
     chosen = Demo(events=events, rate=rate, users=users, model=model)
     if console.is_terminal or picture is not None:

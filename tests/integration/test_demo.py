@@ -14,8 +14,9 @@ from builders import random_model
 from models.model_directory import Model, save
 from streams.broker import EmbeddedBroker
 from streams.clients import admin
-from streams.demo import ITEMS
+from streams.demo_model import ITEMS
 from streams.settings import read_settings
+from streams.topics import create_topics
 
 KEYS = [
     "events", "next_actions", "recommendations", "churn_risk", "dead_letters", "users",
@@ -118,6 +119,43 @@ def test_all_that_the_demo_started_ends_with_it(model: Path, number: signal.Sign
     while alive(started) and time.monotonic() < deadline_s:
         time.sleep(0.1)
     assert alive(started) == []
+
+
+@needs_embedded
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_demo_whose_broker_is_killed_ends_with_one_line_and_leaves_nothing(model: Path) -> None:
+    process = demo(model)
+    assert process.stderr is not None
+    while "shoppers" not in (line := process.stderr.readline()):
+        assert line, "the demo ended"
+    time.sleep(2)
+    started = descendants(process.pid)
+    [broker] = [number for number in started if b"noida-db" in Path(f"/proc/{number}/cmdline").read_bytes()]
+    os.kill(broker, signal.SIGKILL)
+    printed, complaints = process.communicate(timeout=20)
+    assert (process.returncode, printed) == (2, "")
+    assert complaints == "error: the broker, embedded broker (noida-db), was killed by signal 9\n"
+    assert alive(started) == []
+
+
+@needs_embedded
+def test_shoppers_without_a_broker_end_soon_and_say_what_is_lost(tmp_path: Path) -> None:
+    with EmbeddedBroker(tmp_path) as broker:
+        create_topics(read_settings(bootstrap_servers=broker.bootstrap_servers))
+        command = [sys.executable, "-m", "streams", "simulate", "--rate", "500"]
+        with subprocess.Popen(
+            command,
+            env=os.environ | {"KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap_servers},
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as shoppers:
+            time.sleep(5)
+            broker.kill()
+            time.sleep(1)
+            shoppers.terminate()
+            _, complaints = shoppers.communicate(timeout=15)
+    assert shoppers.returncode == 2
+    assert "records were not delivered (not acknowledged within 5 s" in complaints
 
 
 @needs_embedded

@@ -150,6 +150,47 @@ def test_kafka_that_ends_at_once_gives_its_last_words(tmp_path: Path, monkeypatc
         pytest.fail("it did not start")
 
 
+def test_java_of_the_path_is_taken_where_java_home_is_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "libs").mkdir()
+    (tmp_path / "libs" / "kafka-clients-0.jar").touch()
+    looked_in = []
+
+    def which(name: str, path: str) -> str:
+        looked_in.append(path)
+        return name
+
+    monkeypatch.setattr("shutil.which", which)
+    monkeypatch.setenv("PATH", "/mine")
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    KafkaHome(tmp_path, tmp_path / "data")
+    monkeypatch.setenv("JAVA_HOME", "/jdk")
+    KafkaHome(tmp_path, tmp_path / "data")
+    assert looked_in == ["/mine", f"/jdk/bin{os.pathsep}/mine"]
+
+
+def test_broker_is_not_started_where_another_process_listens(silent_server: str, tmp_path: Path) -> None:
+    with pytest.raises(BrokerNotStarted, match="another process does"):
+        EmbeddedBroker(tmp_path, int(silent_server.rpartition(":")[2])).start()
+
+
+def test_broker_command_listens_where_told_and_ends_with_its_broker(tmp_path: Path) -> None:
+    if not EmbeddedBroker.is_installed() or not sys.platform.startswith("linux"):
+        pytest.skip("needs the embedded broker, on Linux")
+    [port] = free_ports(1)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("KAFKA_")}
+    command = [sys.executable, "-m", "streams", "broker", "--port", str(port), "--data-dir", str(tmp_path)]
+    with subprocess.Popen(
+        command, env=kept | {"PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert f"KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:{port}" in process.stdout.readline()
+        [child] = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(child), signal.SIGKILL)
+        _, complaints = process.communicate(timeout=10)
+    assert process.returncode == 2
+    assert "was killed by signal 9" in complaints
+
+
 def test_both_clients_are_given_the_same_way_in(tmp_path: Path) -> None:
     settings = read_settings(
         bootstrap_servers="a:1",
