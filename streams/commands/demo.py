@@ -30,11 +30,11 @@ def demo(
     import logging
     from contextlib import closing
 
-    from msgspec import json, to_builtins
+    from msgspec import json
     from rich.console import Console
 
     from streams.demo import Demo, run_demo
-    from streams.demo_view import LiveViewer, TextViewer
+    from streams.demo_view import LiveViewer, TextViewer, in_words
     from streams.logs import configure_logging
     from streams.settings import read_settings
 
@@ -53,7 +53,6 @@ def demo(
     if as_json:
         typer.echo(json.encode(summary).decode())
     else:
-        for name, value in to_builtins(summary).items():
-            typer.echo(f"{name.replace('_', ' '):<16}{value}")
+        typer.echo(in_words(summary))
     if not summary.ok:
         raise typer.Exit(UNANSWERED)
