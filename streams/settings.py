@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     metrics_host: str = "127.0.0.1"
     metrics_port: Port = 9464
     slate_size: Annotated[int, Field(gt=0, le=500)] = 10
-    max_poll_records: PositiveInt = 5000
+    max_poll_records: PositiveInt = 10_000
     unknown_items: Literal["accept", "reject"] = "accept"
     clock: Literal["wall", "stream"] = "wall"  # stream: now is the newest event time seen (replay)
     max_event_bytes: PositiveInt = 65_536
@@ -130,6 +130,7 @@ def _warn_of_unknown() -> None:
     """Say on stderr which `NEXTACT_*` variables mean nothing here: they may be typing errors."""
     prefix = str(Settings.model_config["env_prefix"])
     known = [name.upper() for name, field in Settings.model_fields.items() if field.validation_alias is None]
+    known.append("DATA")  # NEXTACT_DATA: where tests find logs
     unknown = []
     for variable in sorted(os.environ):
         if variable.startswith(prefix) and (name := variable.removeprefix(prefix).upper()) not in known:
