@@ -22,12 +22,14 @@ LINES = 4
 """Lines of a shopper."""
 
 STAY_S = 4.0
-"""A shopper who does nothing for so long makes room for another, and is then watched as one who is silent."""
+"""A shopper who does nothing for so long makes room for another."""
 
 SILENT = 2
-"""Silent shoppers at the bottom, where there is room: the longest silent of those that were shown."""
+"""Silent shoppers at the bottom, where there is room: the longest silent of those that are followed."""
 
-_WATCHED = 100
+FOLLOWED = 300
+"""Shoppers who are looked at, shown or not: the first ones."""
+
 
 _PICTURE_WIDTH = 120
 _RECENT = 2000
@@ -68,7 +70,7 @@ class LiveViewer(TextViewer):
         self._started = False
         self._picture: RenderableType = ""
         self._shoppers: dict[bytes, _Shopper] = {}
-        self._silent: dict[bytes, _Shopper] = {}
+        self._followed: dict[bytes, _Shopper] = {}  # those in the places, and the first FOLLOWED
         places = max(2, (console.height - 9) // (LINES + 1))
         self._silent_places = min(SILENT, places - 2)
         self._places = places - self._silent_places
@@ -78,12 +80,13 @@ class LiveViewer(TextViewer):
         self._rate_of: deque[tuple[float, int]] = deque(maxlen=12)
 
     def see(self, topic: str, key: bytes, value: bytes) -> None:
-        """Take a record; those of shoppers who are not shown are not looked at."""
-        shopper = self._shoppers.get(key) or self._silent.get(key)
+        """Take a record; those of shoppers who are not followed are not looked at."""
+        shopper = self._followed.get(key)
         if topic in ACTION_OF_TOPIC:
-            if self._silent.pop(key, None) is not None:
-                shopper = None
-            shopper = shopper or self._admit(key)
+            shopper = shopper or _Shopper(time.monotonic())
+            if self._admit(key, shopper) or len(self._followed) < FOLLOWED:
+                self._followed[key] = shopper
+            shopper = self._followed.get(key)
             if shopper is not None:
                 event = msgspec.json.decode(value, type=dict[str, Any])
                 shopper.seen_s = time.monotonic()
@@ -119,17 +122,17 @@ class LiveViewer(TextViewer):
         page.print(self._picture)
         page.save_svg(str(file), title="nextact demo")
 
-    def _admit(self, key: bytes) -> _Shopper | None:
-        now_s = time.monotonic()
-        if len(self._shoppers) >= self._places:
+    def _admit(self, key: bytes, shopper: _Shopper) -> bool:
+        """Tell whether there is a place for a shopper who acts."""
+        if key not in self._shoppers and len(self._shoppers) >= self._places:
             idle = min(self._shoppers, key=lambda user: self._shoppers[user].seen_s)
-            if now_s - self._shoppers[idle].seen_s < STAY_S:
-                return None
-            self._silent[idle] = self._shoppers.pop(idle)
-            if len(self._silent) > _WATCHED:
-                del self._silent[max(self._silent, key=lambda user: self._silent[user].newest_ms)]
-        self._shoppers[key] = shopper = _Shopper(now_s)
-        return shopper
+            if time.monotonic() - self._shoppers[idle].seen_s < STAY_S:
+                return False
+            del self._shoppers[idle]
+            if len(self._followed) > FOLLOWED:
+                del self._followed[idle]
+        self._shoppers[key] = shopper
+        return True
 
     def _headline(self, answers: Answers) -> RenderableType:
         (then_s, before), (now_s, now) = self._rate_of[0], self._rate_of[-1]
@@ -155,8 +158,8 @@ class LiveViewer(TextViewer):
         table = Table(*columns, show_lines=True)
         for key, shopper in self._shoppers.items():
             table.add_row(*self._row(key, shopper, ""))
-        longest = sorted(self._silent.items(), key=lambda each: each[1].newest_ms)[: self._silent_places]
-        for key, shopper in longest:
+        others = (each for each in self._followed.items() if each[0] not in self._shoppers)
+        for key, shopper in sorted(others, key=lambda each: each[1].newest_ms)[: self._silent_places]:
             table.add_row(*self._row(key, shopper, f"silent\n{_duration(self._newest_ms - shopper.newest_ms)}"))
         return table
 
