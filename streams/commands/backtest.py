@@ -22,7 +22,7 @@ def backtest(
     passes here, so there is none with the trigger silence. Only forecasts later than the model's training data are
     scored, unless --score-all is given.
 
-    Example:  nextact backtest models/shop events.parquet --out backtest
+    Example:  nextact backtest shop-model events.parquet --out backtest
     """
     from contextlib import ExitStack
 

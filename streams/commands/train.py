@@ -55,7 +55,7 @@ def train(
 ) -> None:
     """Learn a model from a log of events; Ctrl-C keeps the best so far.
 
-    Example:  nextact train events.parquet --out models/shop --until 2026-05-01
+    Example:  nextact train events.parquet --out shop-model --until 2026-05-01
     """
     import msgspec
     import polars as pl

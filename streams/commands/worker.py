@@ -18,7 +18,7 @@ def worker(
     as many as you like, up to the number of partitions: they share the users among them. Exit code 70 means that it
     ended on purpose, to be started again.
 
-    Example: KAFKA_BOOTSTRAP_SERVERS=localhost:9092 nextact worker --model models/shop
+    Example: KAFKA_BOOTSTRAP_SERVERS=localhost:9092 nextact worker --model shop-model
     """
     from streams.logs import configure_logging
     from streams.settings import read_settings
