@@ -90,7 +90,9 @@ class ChunkConsumer(driver.Consumer):
         if generation != self._generation:
             self._generation = generation
             self._forget()
-        fetched = await self._getmany(active_partitions=active - self._alignment.full(), timeout=POLL_S)
+        hungry = active - self._alignment.full()
+        # aiokafka takes no partitions for all of them, the changelog's too
+        fetched = await self._getmany(active_partitions=hungry, timeout=POLL_S) if hungry else {}
         if not self.flow_active or generation != self.app.consumer_generation_id:
             return  # a seek follows always
         inputs = {}

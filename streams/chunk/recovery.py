@@ -55,8 +55,8 @@ class ChunkRecovery(Recovery):
 
     def on_changelog_records(self, tp: TP, records: list[Any]) -> None:
         """Take in a fetch of one changelog partition."""
-        if tp not in self.active_tps:
-            return
+        if tp not in self.active_tps or not self.in_recovery:
+            return  # what we wrote ourselves is in memory already, and newer there
         self.tp_to_table[tp].data.apply_records(tp, records)
         self.active_offsets[tp] = records[-1].offset
         if self.in_recovery and not self.need_recovery():
