@@ -31,7 +31,9 @@ def admin(settings: Settings) -> KafkaAdminClient:
 
 
 def producer(settings: Settings, **options: Any) -> KafkaProducer:  # noqa: ANN401 - as kafka-python has them
-    """Return a producer that waits for all replicas, retries without duplicates and partitions by murmur2. Close it.
+    """Return a producer that waits for all replicas and partitions by murmur2. Close it.
+
+    It retries without duplicates, but where a broker is killed: then a batch may come twice.
 
     Raises:
         BrokerUnavailable: nothing that speaks Kafka answers.
