@@ -1,18 +1,10 @@
-"""`nextact benchmark`: one sub-command a measure."""
+"""`nextact benchmark throughput`."""
 
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Measure the pipeline on a real broker.", no_args_is_help=True)
 
-
-@app.callback()
-def main() -> None:
-    """Measure the pipeline on a real broker; its state is checked against a plain fold over the input."""
-
-
-@app.command()
 def throughput(
     events: Annotated[int, typer.Option(min=1000, help="Number of events.")] = 1_000_000,
     users: Annotated[int, typer.Option(min=1, help="Number of users; the busiest of 50,000 makes 0.16 %.")] = 50_000,
