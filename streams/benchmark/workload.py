@@ -3,18 +3,20 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 
 from models.model_directory import Card, Model, shapes
 from models.state import Ints
 from schemas.topics import INPUTS
 
+ITEMS = 200_000
+"""Items in the events, however many the model knows."""
+
 START_MS = 1_760_000_000_000
 STEP_MS = 100
-_ACTION_SHARES = (0.80, 0.17, 0.03)  # views, clicks, purchases
+_VIEWS_UP_TO, _CLICKS_UP_TO = 0.80, 0.97  # the rest are purchases
+_ONLY_VIEWS = 10  # a user whose number is a multiple of this: its topic alone tells the order of its events
 _FLATTENED = 100  # the popularity of rank r is 1 / (r + this): the busiest of 50,000 users makes 0.16 % of the events
-_encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,8 @@ class Workload:
         """Yield topic (without prefix), key, value and time in ms of each event."""
         columns = zip(self.user.tolist(), self.item.tolist(), self.action.tolist(), self.ts_ms.tolist(), strict=True)
         for number, (user, item, action, ts_ms) in enumerate(columns):
-            event = {"event_id": f"e{number}", "user_id": f"u{user}", "item_id": f"i{item}", "ts_ms": ts_ms}
-            yield INPUTS[action], b"u%d" % user, _encode(event), ts_ms
+            value = b'{"event_id":"e%d","user_id":"u%d","item_id":"i%d","ts_ms":%d}' % (number, user, item, ts_ms)
+            yield INPUTS[action], b"u%d" % user, value, ts_ms
 
     def totals(self) -> dict[bytes, list[int]]:
         """Return the number of events of each action, by user key: the fold that a worker's state must equal."""
@@ -44,15 +46,28 @@ class Workload:
         return {b"u%d" % user: row for user, row in zip(users.tolist(), counts.tolist(), strict=True)}
 
 
-def workload(events: int, users: int, items: int, seed: int = 1) -> Workload:
-    """Make events of shoppers and items whose popularity is a Zipf law with a flattened head."""
-    random = np.random.default_rng(seed)
-    return Workload(
-        user=random.permutation(users)[_ranks(random, events, users)],
-        item=_ranks(random, events, items),
-        action=np.searchsorted(np.cumsum(_ACTION_SHARES)[:-1], random.random(events), side="right"),
-        ts_ms=START_MS + np.arange(events) * STEP_MS + random.integers(0, STEP_MS, events),
-    )
+def workload(events: int, users: int, items: int = ITEMS, seed: int = 1, head: float = 0.0) -> Workload:
+    """Make events of shoppers and items whose popularity is a Zipf law with a flattened head.
+
+    Args:
+        events: number of events.
+        users: number of users.
+        items: number of items that the events are of.
+        seed: same seed, same events.
+        head: share of the events that are one user's, `u1`, whatever they were else.
+
+    >>> list(workload(1, users=5, items=9).messages())
+    [('views', b'u2', b'{"event_id":"e0","user_id":"u2","item_id":"i2","ts_ms":1760000000094}', 1760000000094)]
+    """
+    random = np.random.default_rng(seed)  # drawn from in this order, so that the events are those of other jobs too
+    rank = _ranks(random, events, users)
+    user = random.permutation(users)[rank]
+    item = _ranks(random, events, items)
+    action = np.searchsorted([_VIEWS_UP_TO, _CLICKS_UP_TO], random.random(events), side="right")
+    ts_ms = START_MS + np.arange(events) * STEP_MS + random.integers(0, STEP_MS, events)
+    user[random.random(events) < head] = 1
+    action[user % _ONLY_VIEWS == 0] = 0
+    return Workload(user, item, action, ts_ms)
 
 
 def _ranks(random: np.random.Generator, draws: int, size: int) -> Ints:

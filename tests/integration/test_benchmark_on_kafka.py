@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from streams.benchmark import throughput as module
 from streams.benchmark.throughput import BenchmarkFailed, throughput
-from streams.benchmark.workload import Workload, workload
+from streams.benchmark.workload import Workload
 from streams.settings import read_settings
 
 pytestmark = pytest.mark.broker
@@ -39,12 +38,3 @@ def test_throughput_refuses_a_state_that_is_not_the_fold(
     monkeypatch.setattr(Workload, "totals", one_more)
     with pytest.raises(BenchmarkFailed, match="not that of a plain fold"):
         run(kafka, tmp_path)
-
-
-def test_workload_is_the_same_twice_and_heavy_tailed() -> None:
-    first, second = workload(100_000, 1000, 500), workload(100_000, 1000, 500)
-    assert list(first.messages()) == list(second.messages())
-    assert (np.diff(first.ts_ms) > 0).mean() > 0.9
-    busy = np.sort(np.bincount(first.user))[::-1]
-    assert busy[:100].sum() > 2.5 * busy[-100:].sum()
-    assert sum(map(sum, first.totals().values())) == 100_000
