@@ -105,7 +105,8 @@ def outputs(
             totals=_COUNTS(*totals),
         )
         made.append(_record(NEXT_ACTIONS, who, message))
-    made += _recommendations(rows, about, model, options)
+    if options.slate_size:
+        made += _recommendations(rows, about, model, options)
     made += churn_outputs(rows, user_ids, partitions, hazards, model)
     return made
 

@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     model: Path | None = None
     metrics_host: str = "127.0.0.1"
     metrics_port: Port = 9464
-    slate_size: Annotated[int, Field(gt=0, le=500)] = 10
+    slate_size: Annotated[int, Field(ge=0, le=500)] = 10  # 0: no recommendations
     max_poll_records: PositiveInt = 10_000
     unknown_items: Literal["accept", "reject"] = "accept"
     clock: Literal["wall", "stream"] = "wall"  # stream: now is the newest event time seen (replay)
