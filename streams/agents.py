@@ -131,7 +131,7 @@ class UserEvents:
                 due = np.flatnonzero(rows.rows["rescore_ms"] <= now_ms)[:RESCORE_BATCH]
                 if not len(due):
                     return
-                keys = [rows.keys[place] for place in due.tolist()]
+                keys = [rows.key(place) for place in due.tolist()]
                 scored, made, changed = rescore(partition, keys, rows.rows[due], self._model, now_ms)
                 # first the outputs: a crash before the row is written repeats them under the same ids
                 await self._publish(made)

@@ -1,16 +1,20 @@
-"""The rows of users in memory: one array a partition, found by a dict from user id to place."""
+"""The rows of users in memory: one array a partition, and an index from user to place."""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from models.state import ROW, Rows, empty_rows
+from models.state import Ints, Rows, empty_rows
+from streams.key_index import Growing, KeyIndex
 
-_FIRST = 1024
+_EMPTY = empty_rows(1)
 
 
 class PartitionRows:
     """The rows of one partition's users.
+
+    Args:
+        empty: the row of a user of whom nothing is known [1]; all rows are of its dtype.
 
     >>> rows = PartitionRows()
     >>> rows.write([b"ann"], empty_rows(1))
@@ -18,55 +22,68 @@ class PartitionRows:
     (1, [0, 0])
     """
 
-    def __init__(self) -> None:
-        self.place: dict[bytes, int] = {}
-        self.keys: list[bytes] = []  # in order of place
-        self._rows = empty_rows(0)
+    def __init__(self, empty: Rows = _EMPTY) -> None:
+        self._empty = empty
+        self._index = KeyIndex()
+        self._plain = np.dtype(f"V{empty.itemsize}")  # numpy copies rows without fields four times as fast
+        self._held = Growing(self._plain)
+        self._asked: Sequence[bytes] = ()
+        self._found: Ints = np.zeros(0, np.int64)
 
     def __len__(self) -> int:
-        return len(self.place)
+        return len(self._index)
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._index
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self.keys)
+        return iter(self._index)
+
+    def key(self, place: int) -> bytes:
+        """Return the user whose row stands at this place of `rows`."""
+        return self._index.key(place)
 
     @property
     def rows(self) -> Rows:
-        """All rows, in order of `place`: a view, not a copy."""
-        return self._rows[: len(self.place)]
+        """All rows, in order of their users' coming: a view, not to be kept, as the array moves when it grows."""
+        return self._held.array[: len(self)].view(self._empty.dtype)
 
     def read(self, keys: Sequence[bytes]) -> Rows:
         """Return copies of the rows of these users, empty ones for those not known."""
-        find = self.place.get
-        places = np.array([find(key, -1) for key in keys], np.intp)
-        if not len(self._rows):
-            return empty_rows(len(keys))
-        rows = self._rows[places]
+        places = self._index.find(keys)
+        self._asked, self._found = list(keys), places
+        if not len(self):
+            return self._empty.repeat(len(keys))
+        rows = self._held.array.take(places, mode="clip").view(self._empty.dtype)
         missing = np.flatnonzero(places < 0)
-        rows[missing] = empty_rows(len(missing))
+        if len(missing):
+            rows[missing] = self._empty
         return rows
 
     def write(self, keys: Sequence[bytes], rows: Rows) -> None:
         """Replace or add the rows of these users; a user that stands there twice gets the last."""
-        for key in keys:
-            if key not in self.place:
-                self.place[key] = len(self.keys)
-                self.keys.append(key)
-        find = self.place.__getitem__
-        places = np.array([find(key) for key in keys], np.intp)
-        if len(self.place) > len(self._rows):
-            self._grow(len(self.place))
-        self._rows[places] = rows
+        places = self._places(keys)
+        self._held.reserve(len(self))
+        self._held.array[places] = rows.view(self._plain)
 
-    def _grow(self, needed: int) -> None:
-        grown = np.empty(max(_FIRST, needed + needed // 4), ROW)
-        grown[: len(self._rows)] = self._rows
-        self._rows = grown
+    def _places(self, keys: Sequence[bytes]) -> Ints:
+        if keys != self._asked:  # most often they are the very ones that were read
+            return self._index.add(keys)
+        missing = np.flatnonzero(self._found < 0)
+        if len(missing):
+            self._found[missing] = self._index.add([keys[k] for k in missing.tolist()])
+        return self._found
 
 
 class UserRows:
-    """The rows of the users of many partitions; a `pipeline.UserTable`."""
+    """The rows of the users of many partitions; a `pipeline.UserTable`.
 
-    def __init__(self) -> None:
+    Args:
+        empty: the row of a user of whom nothing is known [1]; all rows are of its dtype.
+    """
+
+    def __init__(self, empty: Rows = _EMPTY) -> None:
+        self._empty = empty
         self.partitions: dict[int, PartitionRows] = {}
 
     def __len__(self) -> int:
@@ -82,4 +99,7 @@ class UserRows:
 
     def of(self, partition: int) -> PartitionRows:
         """Return the rows of one partition, which may be none."""
-        return self.partitions.setdefault(partition, PartitionRows())
+        rows = self.partitions.get(partition)
+        if rows is None:
+            rows = self.partitions[partition] = PartitionRows(self._empty)
+        return rows

@@ -18,7 +18,7 @@ from faust.stores.memory import Store
 from faust.types import TP
 from yarl import URL
 
-from models.state import LAYOUT, ROW, Rows
+from models.state import ROW, Rows, empty_rows
 from streams.chunk.failure import EXIT_CONFIGURATION, fail_stop
 from streams.chunk.producer import Record
 from streams.user_rows import PartitionRows, UserRows
@@ -27,19 +27,35 @@ MARKER = b"\xffwriter"
 """Key of a marker in the changelog; not UTF-8, so it is no user's."""
 
 ID_BYTES = 8
-VALUE = np.dtype([("writer", f"V{ID_BYTES}"), ("row", ROW)])
+
+
+def value_dtype(row: np.dtype[np.void]) -> np.dtype[np.void]:
+    """Return the layout of a value of the changelog: the writer's id and a row."""
+    return np.dtype([("writer", f"V{ID_BYTES}"), ("row", row)])
+
+
+VALUE = value_dtype(ROW)
 """A value of the changelog."""
+
+_EMPTY = empty_rows(1)
 
 _NOT_OURS = "the changelog holds no rows of this version's layout: start this version with another NEXTACT_GROUP"
 _log = structlog.get_logger("nextact")
 
 
 class ChunkStore(Store):
-    """Rows by partition, with the changelog offset up to which each is complete."""
+    """Rows by partition, with the changelog offset up to which each is complete.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+    Args:
+        args: as Faust's stores take them.
+        empty: as `UserRows` takes it; its field `layout` is that of every row.
+        kwargs: as Faust's stores take them.
+    """
+
+    def __init__(self, *args: Any, empty: Rows = _EMPTY, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(*args, **kwargs)
-        self.users = UserRows()
+        self.users = UserRows(empty)
+        self._layout, self._value = int(empty["layout"][0]), value_dtype(empty.dtype)
         self.offsets: dict[int, int] = {}
         self.owner: dict[int, bytes] = {}
         self.generation, self.writer = 0, b""
@@ -47,7 +63,7 @@ class ChunkStore(Store):
 
     def __getitem__(self, key: bytes) -> Any:  # noqa: ANN401
         for rows in self.users.partitions.values():
-            if key in rows.place:
+            if key in rows:
                 return rows.read([key])[0]
         raise KeyError(key)
 
@@ -82,15 +98,16 @@ class ChunkStore(Store):
         if not keys:
             return
         blob = b"".join(values)
-        if len(blob) != len(values) * VALUE.itemsize or any(len(value) != VALUE.itemsize for value in values):
+        size = self._value.itemsize
+        if len(blob) != len(values) * size or set(map(len, values)) != {size}:
             fail_stop(_NOT_OURS, code=EXIT_CONFIGURATION, topic=tp.topic)
-        read = np.frombuffer(blob, VALUE)
+        read = np.frombuffer(blob, self._value)
         owner = self.owner.get(tp.partition)
         if owner is not None and not (mine := read["writer"] == np.void(owner)).all():
             self.stale += int((~mine).sum())
             read, keys = read[mine], [key for key, ours in zip(keys, mine.tolist(), strict=True) if ours]
-        if (read["row"]["layout"] != LAYOUT).any():
-            fail_stop(_NOT_OURS, code=EXIT_CONFIGURATION, topic=tp.topic, expected_layout=LAYOUT)
+        if (read["row"]["layout"] != self._layout).any():
+            fail_stop(_NOT_OURS, code=EXIT_CONFIGURATION, topic=tp.topic, expected_layout=self._layout)
         rows.write(keys, read["row"])
         self.recovered += len(keys)
 
@@ -122,13 +139,15 @@ class ChunkTable(faust.Table):
 
     Attributes:
         input_topics: names of the topics that a row's `applied` offsets are of.
+        empty: the row of a user of whom nothing is known [1], before anything is read; all rows are of its dtype.
     """
 
     data: ChunkStore
     input_topics: Sequence[str] = ()
+    empty: Rows = _EMPTY
 
     def _new_store(self) -> ChunkStore:
-        return ChunkStore(URL("memory://"), self.app, self, table_name=self.name, loop=self.loop)
+        return ChunkStore(URL("memory://"), self.app, self, table_name=self.name, loop=self.loop, empty=self.empty)
 
     def on_key_set(self, key: object, value: object = None) -> None:  # noqa: ARG002 - Faust's signature
         """Refuse: `table[key] = value` would bypass the batch and the fence."""
@@ -200,7 +219,7 @@ class ChunkTable(faust.Table):
                         keys.add(record.key)
         finally:
             await consumer.stop()
-        ours = [key for key in keys if key in rows.place]
+        ours = [key for key in keys if key in rows]
         self.data.repaired += len(ours)
         records = _records(self.data.writer, ours, rows.read(ours))
         for sent in await self.app.batches.send(tp.topic, partition, records):
@@ -208,5 +227,5 @@ class ChunkTable(faust.Table):
 
 
 def _records(writer: bytes, keys: Sequence[bytes], rows: Rows) -> list[Record]:
-    blob, size = np.ascontiguousarray(rows).tobytes(), ROW.itemsize
+    blob, size = np.ascontiguousarray(rows).tobytes(), rows.itemsize
     return [Record(key, writer + blob[k * size : (k + 1) * size], []) for k, key in enumerate(keys)]

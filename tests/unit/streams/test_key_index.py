@@ -1,0 +1,97 @@
+"""The index against a dict, with hashes good and bad."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from models.state import Ints
+from streams import key_index
+from streams.key_index import Growing, KeyIndex
+
+KEYS = st.lists(st.binary(max_size=3) | st.integers(0, 99).map(lambda n: b"user-%d" % n), max_size=40)
+HASHES: dict[str, Callable[[bytes], int]] = {
+    "Python's": hash,
+    "one for all": lambda key: 7,
+    "zero": lambda key: 0,
+    "all ones": lambda key: 2**32 - 1,
+    "five": lambda key: len(key) % 5 << 29,
+    "one bucket": lambda key: hash(key) & 0xFF,
+}
+
+
+@pytest.fixture(params=HASHES)
+def hashes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    hash_of = HASHES[request.param]
+
+    def bits(keys: Sequence[bytes]) -> Ints:
+        return np.array([hash_of(key) & 0xFFFFFFFF for key in keys], np.int64).astype(np.uint32)
+
+    monkeypatch.setattr(key_index, "_bits", bits)
+
+
+@pytest.mark.usefixtures("hashes")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.tuples(KEYS, KEYS), max_size=6))
+def test_places_are_those_of_a_dict(steps: list[tuple[list[bytes], list[bytes]]]) -> None:
+    index, plain = KeyIndex(), dict[bytes, int]()
+    for added, asked in steps:
+        expected = [plain.setdefault(key, len(plain)) for key in added]
+        assert index.add(added).tolist() == expected
+        assert index.find(asked).tolist() == [plain.get(key, -1) for key in asked]
+        assert list(index) == list(plain)
+        assert len(index) == len(plain)
+
+
+@pytest.mark.usefixtures("hashes")
+def test_many_keys_are_found_again_as_the_buckets_grow() -> None:
+    index, keys = KeyIndex(), [b"u%d" % k for k in range(5000)]
+    for start in range(0, len(keys), 321):
+        index.add(keys[start : start + 321])
+    assert index.find(keys).tolist() == list(range(5000))
+    assert (index.find([b"v%d" % k for k in range(5000)]) == -1).all()
+    assert index.find([b"u%d" % k for k in range(5000, 9000)]).max() == -1
+
+
+def test_keys_that_differ_only_in_length_or_in_a_zero_byte_are_two() -> None:
+    index, keys = KeyIndex(), [b"", b"\0", b"\0\0", b"a", b"a\0", b"ab", b"b" * 300]
+    assert index.add(keys).tolist() == list(range(7))
+    assert [index.key(place) for place in range(7)] == keys
+
+
+def test_most_keys_stand_in_the_buckets() -> None:
+    index = KeyIndex()
+    index.add([b"u%d" % k for k in range(50_000)])
+    assert len(index._elsewhere) < 2500
+    assert index._bits.size < 2.1 * 50_000
+
+
+def test_array_grows_though_someone_looks_at_it() -> None:
+    numbers = Growing(np.uint8)
+    numbers.reserve(10)
+    view = numbers.array[:10]
+    view[:] = np.arange(10)
+    numbers.reserve(1000)
+    view[:] = 0
+    assert numbers.array[:12].tolist() == [*range(10), 0, 0]
+
+
+def test_array_is_never_much_longer_than_it_must_be() -> None:
+    rows = Growing("V1000")
+    for length in range(1, 20_000, 50):
+        rows.reserve(length)
+    assert 20_000 <= len(rows.array) + 50 <= 20_050 + key_index.STEP_BYTES / 1000
+
+
+def test_text_of_keys_may_pass_four_gigabytes() -> None:
+    """Tried with a start of one byte instead of four."""
+    index = KeyIndex()
+    index._start = Growing(np.uint8)
+    index._start.reserve(1)
+    keys = [b"user-%d" % k for k in range(200)]
+    for start in range(0, 200, 10):
+        index.add(keys[start : start + 10])
+    assert list(index) == keys
+    assert index.find(keys).tolist() == list(range(200))
