@@ -45,7 +45,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
         Text | None,
         Meta(
             description="`id` of the recommendation that showed the item.",
-            examples=["9f86d081884c7d659a2feaa0c55ad015"],
+            examples=["recommendations.3.17.-1.4.1700000000000.3f0c9b2e77aa.event"],
         ),
     ] = None
 

@@ -14,15 +14,16 @@ from faust.types import TP
 
 from models.predictor import Predictor
 from models.state import Rows
-from schemas.topics import INPUTS, logical_name, physical_name
+from schemas.topics import DEAD_LETTERS, INPUTS, logical_name, physical_name
 from streams.chunk.app import ChunkApp
 from streams.chunk.failure import fail_stop
 from streams.chunk.producer import Record
 from streams.chunk.table import ChunkTable
 from streams.metrics import Metrics
 from streams.options import Options
-from streams.outputs import Output
+from streams.outputs import Output, Outputs
 from streams.pipeline import Origin, process, rescore
+from streams.publishing import encoded
 
 _log = structlog.get_logger("nextact")
 
@@ -83,6 +84,7 @@ class UserEvents:
         await asyncio.gather(
             *(self._table.write(p, change.keys, change.rows) for p, change in result.changes.items()),
             self._publish(result.outputs),
+            self._publish_letters(result.dead_letters),
         )
         result.seconds["publish"] = time.perf_counter() - began
         records: Counter[str] = Counter()
@@ -93,22 +95,26 @@ class UserEvents:
             records,
             result.tally,
             result.rejected,
-            Counter(output.topic for output in result.outputs),
+            {made.topic: len(made) for made in result.outputs} | {DEAD_LETTERS: len(result.dead_letters)},
             result.seconds,
             (_wall_ms() - timestamps) / 1000,
         )
 
-    async def _publish(self, outputs: Iterable[Output]) -> None:
-        batches: dict[tuple[str, int], list[Record]] = {}
-        for output in outputs:
-            record = Record(output.key, output.value, output.headers)
-            batches.setdefault((output.topic, output.partition), []).append(record)
+    async def _publish(self, outputs: Iterable[Outputs]) -> None:
         await asyncio.gather(
             *(
-                self._app.batches.send(physical_name(topic, self._options.prefix), partition, records)
-                for (topic, partition), records in batches.items()
+                self._app.batches.send_batches(physical_name(made.topic, self._options.prefix), partition, batches)
+                for made in outputs
+                for partition, batches in encoded(made).items()
             )
         )
+
+    async def _publish_letters(self, letters: Iterable[Output]) -> None:
+        records: dict[int, list[Record]] = {}
+        for letter in letters:
+            records.setdefault(letter.partition, []).append(Record(letter.key, letter.value, letter.headers))
+        topic = physical_name(DEAD_LETTERS, self._options.prefix)
+        await asyncio.gather(*(self._app.batches.send(topic, number, part) for number, part in records.items()))
 
     async def _rescore_silent(self) -> None:
         if not self._settled():
@@ -135,7 +141,7 @@ class UserEvents:
                 scored, made, changed = rescore(partition, keys, rows.rows[due], self._model, now_ms)
                 # first the outputs: a crash before the row is written repeats them under the same ids
                 await self._publish(made)
-                self._metrics.outputs_published(Counter(output.topic for output in made))
+                self._metrics.outputs_published({outputs.topic: len(outputs) for outputs in made})
                 if users.partitions.get(partition) is not rows:
                     return  # rebalanced meanwhile
                 rows.write(keys, scored)

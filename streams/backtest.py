@@ -84,7 +84,7 @@ def backtest(
         done = process(chunk, result.users, model, now_ms, options)
         for number, change in done.changes.items():
             result.users.write(number, change.keys, change.rows)
-        for output in done.outputs:
+        for output in done.records():
             result.outputs[output.topic] += 1
             sink(output)
         for (_, reason), count in done.rejected.items():

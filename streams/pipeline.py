@@ -7,8 +7,9 @@ the same ids: the crash that made them come again may have been before the outpu
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple, Protocol
 from zlib import crc32
 
@@ -25,7 +26,7 @@ from schemas.dead_letters import dead_letter, encode_dead_letter
 from schemas.events import Event, Reason, Rejected, decode_events
 from schemas.topics import DEAD_LETTERS, INPUTS
 from streams.options import Options
-from streams.outputs import Output, churn_outputs, outputs
+from streams.outputs import Output, Outputs, Users, churn_outputs, outputs
 
 
 class Record(Protocol):
@@ -75,10 +76,15 @@ class Result:
     """What a chunk leads to."""
 
     changes: dict[int, Change] = field(default_factory=dict)  # by partition
-    outputs: list[Output] = field(default_factory=list)
+    outputs: list[Outputs] = field(default_factory=list)  # by topic
+    dead_letters: list[Output] = field(default_factory=list)
     rejected: dict[tuple[str, str], int] = field(default_factory=dict)  # number by topic and reason
     tally: Tally = field(default_factory=Tally)
     seconds: dict[str, float] = field(default_factory=dict)  # by stage
+
+    def records(self) -> list[Output]:
+        """Return all that is to be published, one by one."""
+        return [*self.dead_letters, *chain.from_iterable(self.outputs)]
 
 
 def process(chunk: Chunk, users: UserTable, model: Predictor, now_ms: int, options: Options) -> Result:
@@ -97,10 +103,8 @@ def process(chunk: Chunk, users: UserTable, model: Predictor, now_ms: int, optio
         actions, hazards = model.heads(rows["now"], bins(rows))
         score_event(rows, hazards, model.card.churn, moved=rows["newest_ms"] > newest_ms)
         watch.lap("predict")
-        user_ids = [key.decode() for _, key in arrived.keys]
-        partitions = [partition for partition, _ in arrived.keys]
-        result.outputs += outputs(rows, user_ids, partitions, actions, hazards, model, options)
-        result.changes = _changes(arrived, rows)
+        result.outputs = outputs(Users(rows, arrived.keys, arrived.partition), actions, hazards, model, options)
+        result.changes = {p: Change(arrived.keys[part], rows[part]) for p, part in arrived.parts()}
         watch.lap("answer")
     result.seconds = watch.seconds
     return result
@@ -108,7 +112,7 @@ def process(chunk: Chunk, users: UserTable, model: Predictor, now_ms: int, optio
 
 def rescore(
     partition: int, keys: Sequence[bytes], rows: Rows, model: Predictor, now_ms: int
-) -> tuple[Rows, list[Output], Ints]:
+) -> tuple[Rows, list[Outputs], Ints]:
     """Score the churn risk of users as of their `rescore_ms`, with no event.
 
     Args:
@@ -129,21 +133,23 @@ def rescore(
     before = mine["band"].copy()
     changed = np.flatnonzero(score_silence(mine, hazards, model.card.churn))
     rows[due] = mine
-    made = churn_outputs(
-        mine[changed],
-        [keys[due[k]].decode() for k in changed],
-        [partition] * len(changed),
-        hazards[changed],
-        model,
-        previous=before[changed],
-    )
-    return rows, made, due[changed]
+    if not len(changed):
+        return rows, [], changed
+    users = Users(mine, [keys[k] for k in due.tolist()], np.full(len(due), partition)).at(changed)
+    return rows, [churn_outputs(users, hazards[changed], model, before[changed])], due[changed]
 
 
 @dataclass
 class _Arrived:
-    keys: list[tuple[int, bytes]]  # partition and key of each user
+    keys: list[bytes]  # of each user; users of one partition stand together
+    partition: Ints  # of each user
     events: Events
+
+    def parts(self) -> Iterator[tuple[int, slice]]:
+        """Yield each partition and where its users stand."""
+        starts = np.flatnonzero(np.diff(self.partition, prepend=-1)).tolist()
+        for start, end in zip(starts, [*starts[1:], len(self.keys)], strict=True):
+            yield int(self.partition[start]), slice(start, end)
 
 
 class _Watch:
@@ -163,7 +169,7 @@ def _decode(chunk: Chunk, model: Predictor, now_ms: int, options: Options, resul
     action: list[int] = []
     offset: list[int] = []
     progress: list[Ints] = []
-    for origin, records in chunk.items():
+    for origin, records in sorted(chunk.items(), key=lambda part: part[0].partition):
         decoded = decode_events(
             [r.value for r in records],
             [r.key for r in records],
@@ -196,7 +202,11 @@ def _decode(chunk: Chunk, model: Predictor, now_ms: int, options: Options, resul
         context=np.array([context_code(e.device, e.price) for e in events], np.int64),
     )
     # topics merged by event time, each in its own order: a late event stays behind what its topic delivered before it
-    return _Arrived(list(users), columns.at(np.argsort(reached, kind="stable")))
+    return _Arrived(
+        [key for _, key in users],
+        np.array([partition for partition, _ in users], np.int64),
+        columns.at(np.argsort(reached, kind="stable")),
+    )
 
 
 def _known_only(decoded: list[Event | Rejected], model: Predictor) -> list[Event | Rejected]:
@@ -220,26 +230,10 @@ def _reject(record: Record, rejected: Rejected, origin: Origin, now_ms: int, opt
         headers=record.headers,
         rejected_at_ms=now_ms,
     )
-    result.outputs.append(Output(DEAD_LETTERS, origin.partition, letter.key, encode_dead_letter(letter), []))
+    result.dead_letters.append(Output(DEAD_LETTERS, origin.partition, letter.key, encode_dead_letter(letter), []))
     count = (origin.topic, rejected.reason.value)
     result.rejected[count] = result.rejected.get(count, 0) + 1
 
 
 def _gather(arrived: _Arrived, users: UserTable) -> Rows:
-    by_partition: dict[int, list[int]] = {}
-    for place, (partition, _) in enumerate(arrived.keys):
-        by_partition.setdefault(partition, []).append(place)
-    parts = [users.read(p, [arrived.keys[k][1] for k in places]) for p, places in by_partition.items()]
-    order = np.concatenate([np.array(places) for places in by_partition.values()])
-    rows = np.empty(len(arrived.keys), parts[0].dtype)
-    rows[order] = np.concatenate(parts)
-    return rows
-
-
-def _changes(arrived: _Arrived, rows: Rows) -> dict[int, Change]:
-    partition = np.array([p for p, _ in arrived.keys])
-    changes = {}
-    for p in np.unique(partition).tolist():
-        mine = np.flatnonzero(partition == p)
-        changes[p] = Change([arrived.keys[k][1] for k in mine.tolist()], rows[mine])
-    return changes
+    return np.concatenate([users.read(partition, arrived.keys[part]) for partition, part in arrived.parts()])

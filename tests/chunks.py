@@ -44,7 +44,7 @@ def handle(
 
 def by_topic(result: Result) -> dict[str, list[Output]]:
     outputs: dict[str, list[Output]] = defaultdict(list)
-    for output in result.outputs:
+    for output in result.records():
         outputs[output.topic].append(output)
     return outputs
 

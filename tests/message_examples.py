@@ -11,7 +11,7 @@ from schemas.outputs import ChurnRisk, NextAction, Position, Recommendation, Sla
 EVENT = Event("e-1", "u-1", "i-1", 1_700_000_000_000, price=59.9, currency="EUR", quantity=2)
 
 HEAD: dict[str, Any] = {
-    "id": "9f86d081884c7d659a2feaa0c55ad015",
+    "id": "recommendations.3.17.-1.4.1700000000000.3f0c9b2e77aa.event",
     "user_id": "u-1",
     "as_of_ms": 1_700_000_000_000,
     "valid_until_ms": 1_700_001_800_000,

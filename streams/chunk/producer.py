@@ -1,15 +1,21 @@
 """Batches out: closed batches for one partition, one future a batch."""
 
+import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from mode import Service
+
+from streams.chunk.records import Batch
 
 MAX_BATCH_BYTES = 900_000
 """Below the broker's default limit of 1,048,588 bytes a message batch."""
 
 MAX_REQUEST_BYTES = 1_000_000
+_HEAD_BYTES = 100  # of a batch, and some
 
 
 class Record(NamedTuple):
@@ -27,12 +33,31 @@ class Sent(NamedTuple):
     records: int
 
 
+class _Written(BatchBuilder):  # type: ignore[misc]
+    """A batch of aiokafka's whose records are written already: it adds the head, with the checksum."""
+
+    def __init__(self, batch: Batch, now_ms: int) -> None:
+        super().__init__(MAX_BATCH_BYTES, compression_type=0)
+        head = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, 0, MAX_BATCH_BYTES)
+        head._buffer += batch.data
+        head._first_timestamp = head._max_timestamp = now_ms
+        head._num_records, head._last_offset = batch.records, batch.records - 1
+        self._builder, self._relative_offset = head, batch.records
+        self.close()
+
+    def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
+        self._builder.set_producer_state(producer_id, producer_epoch, base_sequence)
+
+
 class BatchProducer(Service):
     """An idempotent producer that writes whole batches and waits for all replicas.
 
     Args:
         arguments: keyword arguments of `AIOKafkaProducer`: addresses and security.
     """
+
+    MAX_RECORDS_BYTES = MAX_BATCH_BYTES - _HEAD_BYTES
+    """Most bytes of records in a `Batch`."""
 
     def __init__(self, arguments: dict[str, Any], **kwargs: Any) -> None:  # noqa: ANN401 - as mode's Service has them
         super().__init__(**kwargs)
@@ -55,7 +80,7 @@ class BatchProducer(Service):
         await self._kafka.stop()
 
     async def send(self, topic: str, partition: int, records: Sequence[Record]) -> list[Sent]:
-        """Write records to a partition, in order; return once all are acknowledged."""
+        """Write a few records to a partition, in order; return once all are acknowledged."""
         batches: list[Any] = []
         for record in records:
             if not batches or batches[-1].append(timestamp=None, **record._asdict()) is None:  # the batch is full
@@ -64,6 +89,14 @@ class BatchProducer(Service):
                     raise ValueError(f"a record of {len(record.value)} bytes for {topic} does not fit a batch")
         for batch in batches:
             batch.close()
+        return await self._send(topic, partition, batches)
+
+    async def send_batches(self, topic: str, partition: int, batches: Sequence[Batch]) -> list[Sent]:
+        """Write batches to a partition, in order; return once all are acknowledged."""
+        now_ms = time.time_ns() // 1_000_000
+        return await self._send(topic, partition, [_Written(batch, now_ms) for batch in batches])
+
+    async def _send(self, topic: str, partition: int, batches: Sequence[Any]) -> list[Sent]:
         pending = [await self._kafka.send_batch(batch, topic, partition=partition) for batch in batches]
         return [
             Sent((await future).offset, batch.record_count()) for future, batch in zip(pending, batches, strict=True)

@@ -79,12 +79,12 @@ def test_bad_input_becomes_a_dead_letter_and_the_stream_goes_on(name: str) -> No
 def test_all_kinds_of_bad_input_in_one_chunk_are_told_apart() -> None:
     bad = [record._replace(offset=k) for k, (record, _) in enumerate(BAD_RECORDS.values())]
     result = handle(UserRows(), {VIEWS: bad}, options=STRICT)
-    letters = [decode_dead_letter(output.value) for output in result.outputs]
+    letters = [decode_dead_letter(output.value) for output in result.records()]
     assert [letter.reason for letter in letters] == [reason for _, reason in BAD_RECORDS.values()]
     assert [letter.offset for letter in letters] == list(range(len(bad)))
     assert sum(result.rejected.values()) == len(bad)
     assert result.changes == {}
-    validate(result.outputs)
+    validate(result.records())
 
 
 def test_what_is_refused_follows_the_options() -> None:
@@ -105,7 +105,7 @@ def test_what_is_refused_follows_the_options() -> None:
 
 def test_letter_of_a_huge_record_keeps_what_fits() -> None:
     huge = InputRecord(b"ann", b"x" * 3_000_000)
-    [output] = handle(UserRows(), {VIEWS: [huge]}).outputs
+    [output] = handle(UserRows(), {VIEWS: [huge]}).records()
     letter = decode_dead_letter(output.value)
     assert len(output.value) < 1_000_000
     assert (letter.truncated, letter.value_size) == (True, 3_000_000)

@@ -28,7 +28,7 @@ def deliver(users: UserRows, records: Delivery, cuts: Sequence[int] = ()) -> dic
         chunk: dict[Origin, list[InputRecord]] = {}
         for origin, record in records[a:b]:
             chunk.setdefault(origin, []).append(record)
-        last |= {(output.topic, output.key or b""): output for output in handle(users, chunk).outputs}
+        last |= {(output.topic, output.key or b""): output for output in handle(users, chunk).records()}
     return last
 
 
@@ -41,7 +41,7 @@ def test_redelivered_records_change_no_row_and_are_answered_again_under_the_same
     first = handle(users, chunk)
     before = content(users)
     again = handle(users, chunk)
-    assert again.outputs == first.outputs
+    assert again.records() == first.records()
     assert content(users) == before
     assert (again.tally.redelivered, again.tally.applied) == (4, 0)
     partly = handle(users, {VIEWS: [chunk[VIEWS][2], event_record(ts_ms=START_MS + 60, offset=3)]})
@@ -54,7 +54,7 @@ def test_duplicate_of_the_producer_moves_the_offset_and_is_answered_but_not_coun
     before = users.read(3, [b"ann"])
     result = handle(users, {VIEWS: [event_record(offset=1)]})
     assert (result.tally.duplicates, result.tally.applied) == (1, 0)
-    assert len(result.outputs) == 3
+    assert len(result.records()) == 3
     after = users.read(3, [b"ann"])
     assert after["applied"].tolist() == [[1, -1, -1]]
     after["applied"] = before["applied"]
@@ -176,7 +176,7 @@ def test_band_after_a_late_event_is_that_of_both_in_one_chunk() -> None:
     after = handle(parts, clicks, model)
     assert (after.changes[3].rows["band"] != 2).any()
     assert content(parts) == content(both)
-    assert sorted(after.outputs) == sorted(whole.outputs)
+    assert sorted(after.records()) == sorted(whole.records())
 
 
 def test_row_of_another_model_is_rebuilt_before_it_is_answered() -> None:
@@ -186,6 +186,6 @@ def test_row_of_another_model_is_rebuilt_before_it_is_answered() -> None:
     old = handle(switched, {VIEWS: records})
     redelivered = handle(switched, {VIEWS: records}, other)
     fresh = handle(only_new, {VIEWS: records}, other)
-    assert redelivered.outputs == fresh.outputs
+    assert redelivered.records() == fresh.records()
     assert content(switched) == content(only_new)
-    assert not {o.value for o in old.outputs} & {o.value for o in fresh.outputs}
+    assert not {o.value for o in old.records()} & {o.value for o in fresh.records()}

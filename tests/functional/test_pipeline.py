@@ -23,10 +23,10 @@ def test_each_touched_user_gets_three_outputs_about_its_newest_event() -> None:
         Origin("purchases", 0): [event_record("ann", "i2", ts_ms=START_MS + 1000, offset=9)],
     }
     result = handle(users, chunk)
-    assert [(output.topic, output.key) for output in result.outputs] == [
+    assert [(output.topic, output.key) for output in result.records()] == [
         (topic, user) for topic in (NEXT_ACTIONS, RECOMMENDATIONS, CHURN_RISK) for user in (b"ann", b"bob")
     ]
-    for output in result.outputs:
+    for output in result.records():
         of_ann = output.key == b"ann"
         message = msgspec.json.decode(output.value)
         assert output.partition == message["based_on"]["partition"] == (0 if of_ann else 1)
@@ -38,7 +38,7 @@ def test_each_touched_user_gets_three_outputs_about_its_newest_event() -> None:
         assert message["model_version"] == MODEL.card.version
         assert dict(output.headers)["ce_id"] == message["id"].encode()
         assert dict(output.headers)["ce_type"] == f"nextact.{output.topic}.v1".encode()
-    assert len({msgspec.json.decode(output.value)["id"] for output in result.outputs}) == 6
+    assert len({msgspec.json.decode(output.value)["id"] for output in result.records()}) == 6
     assert {p: change.keys for p, change in result.changes.items()} == {0: [b"ann"], 1: [b"bob"]}
 
 
@@ -47,7 +47,7 @@ def test_messages_say_what_the_row_and_the_model_say() -> None:
     times = [START_MS - 2 * DAY_MS, START_MS - 2 * 3_600_000, START_MS]
     handle(users, {VIEWS: [event_record(ts_ms=t, offset=k) for k, t in enumerate(times)]})
     bought = event_record(item="i5", ts_ms=START_MS + 1000)
-    outputs = {o.topic: o.value for o in handle(users, {Origin("purchases", 3): [bought]}).outputs}
+    outputs = {o.topic: o.value for o in handle(users, {Origin("purchases", 3): [bought]}).records()}
     row = users.read(3, [b"ann"])
 
     action = msgspec.json.decode(outputs[NEXT_ACTIONS], type=NextAction)
@@ -87,7 +87,7 @@ def test_user_who_bought_everything_gets_an_empty_slate() -> None:
     two_items = Predictor(random_model(2, version="00abcabc0000"))
     bought = [event_record(item=f"i{k}", ts_ms=START_MS + k, offset=k) for k in range(2)]
     result = handle(UserRows(), {Origin("purchases", 3): bought}, two_items)
-    validate(result.outputs)
+    validate(result.records())
     [output] = by_topic(result)[RECOMMENDATIONS]
     assert msgspec.json.decode(output.value, type=Recommendation).slate == []
 
@@ -120,7 +120,7 @@ def test_chunk_of_nothing_leads_to_nothing() -> None:
     chunks: list[dict[Origin, list[InputRecord]]] = [{}, {VIEWS: []}]
     for chunk in chunks:
         result = process(chunk, UserRows(), MODEL, NOW_MS, Options())
-        assert (result.outputs, result.changes, result.rejected) == ([], {}, {})
+        assert (result.records(), result.changes, result.rejected) == ([], {}, {})
 
 
 def test_process_leaves_the_table_as_it_is() -> None:
@@ -136,7 +136,7 @@ def test_everything_published_is_valid_by_the_committed_schemas() -> None:
         event_record(f"u{k % 7}\u00e9\n", f"i{k % 30}", START_MS + k, offset=k, price=1e300, device="")
         for k in range(50)
     ]
-    published = handle(UserRows(), {VIEWS: records, Origin("purchases", 3): records}).outputs
+    published = handle(UserRows(), {VIEWS: records, Origin("purchases", 3): records}).records()
     validate(published)
     assert {output.topic for output in published} == set(OUTPUTS)
 
@@ -145,4 +145,4 @@ def test_extreme_model_still_publishes_valid_probabilities() -> None:
     model = random_model(version="00fedcba0000")
     wild = Predictor(Model(model.card, model.items, {name: np.sign(w) * 1e6 for name, w in model.weights.items()}))
     records = [event_record(f"u{k}", f"i{k}", START_MS + k, offset=k) for k in range(20)]
-    validate(handle(UserRows(), {VIEWS: records}, wild).outputs)
+    validate(handle(UserRows(), {VIEWS: records}, wild).records())

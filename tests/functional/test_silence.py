@@ -50,7 +50,7 @@ def chain(keys: list[bytes], rows: Rows, now_ms: int) -> tuple[Rows, list[Output
     made: list[Output] = []
     while (rows["rescore_ms"] <= now_ms).any():
         rows, outputs, _ = rescore(3, keys, rows, LEAVERS, now_ms)
-        made += outputs
+        made += [output for one in outputs for output in one]
     return rows, made
 
 
@@ -64,12 +64,12 @@ def test_silence_is_told_only_when_the_band_changes_and_as_of_the_scheduled_time
     late_ms = due + 30_000  # the timer comes when it can: the message is about the moment that was scheduled
     scored, made, changed = rescore(3, keys, early, LEAVERS, late_ms)
     assert changed.tolist() == [0]
-    [output] = made
+    [[output]] = made
     assert (output.topic, output.partition, output.key) == (CHURN_RISK, 3, b"u0")
     message = msgspec.json.decode(output.value, type=ChurnRisk)
     assert (message.as_of_ms, message.silent_ms, message.trigger) == (due, due - START_MS, "silence")
     assert (message.previous_band, message.band) == ("low", "medium")
-    assert message.id == output_id(CHURN_RISK, "u0", 3, [0, -1, -1], LEAVERS.card.version, due, "silence")
+    assert message.id == output_id(CHURN_RISK, 3, [0, -1, -1], LEAVERS.card.version, due, "silence")
     assert message.valid_until_ms == due + LEAVERS.card.churn.band_horizon_ms
     assert scored["band"][0] == 2
     assert rows["band"].tolist() == [1] * 4  # the rows handed in are not touched
@@ -146,7 +146,7 @@ def test_rows_of_another_model_are_rebuilt_when_they_are_due() -> None:
         rows["model"][place], rows["base"][place], rows["now"][place] = 77, 5, 5
     scored, made, changed = rescore(3, keys, rows, LEAVERS, START_MS + 300 * DAY_MS)
     assert changed.tolist() == [0, 1]
-    assert [output.key for output in made] == [b"u0", b"u1"]
+    assert [output.key for [*of_topic] in made for output in of_topic] == [b"u0", b"u1"]
     assert (scored["model"][1], scored["now"][1].tolist()) == (LEAVERS.tag, before["now"][1].tolist())
     assert rescore(3, keys, before, LEAVERS, START_MS + 300 * DAY_MS)[0][:3].tobytes() == scored[:3].tobytes()
     assert scored[3:].tobytes() == rows[3:].tobytes()  # not due

@@ -86,7 +86,6 @@ def test_example_outputs_answer_the_example_event(name: str, topic: str) -> None
     assert where["partition"] == partition(event.user_id.encode(), 8)
     assert value["id"] == outputs.output_id(
         topic,
-        event.user_id,
         where["partition"],
         [where["offsets"][name] for name in INPUTS],
         value["model_version"],

@@ -44,7 +44,7 @@ def handled(metrics: Metrics, users: UserRows, chunk: dict[Origin, list[InputRec
         Counter({origin.topic: len(records) for origin, records in chunk.items()}),
         result.tally,
         result.rejected,
-        Counter(output.topic for output in result.outputs),
+        Counter(output.topic for output in result.records()),
         result.seconds,
         np.full(sum(map(len, chunk.values())), 0.003),
     )

@@ -1,0 +1,156 @@
+r"""Many texts at once: columns of bytes, side by side, so that numpy writes the messages of a chunk in a few calls.
+
+A text is a row of a `Bytes` array [texts, width], padded on either side with NUL, which stands for "no character": JSON
+holds none, it writes `\u0000`. Bytes that may be anything carry a mask beside them: `Padded`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from models.state import Floats, Ints
+
+Bytes: TypeAlias = npt.NDArray[np.uint8]
+Mask: TypeAlias = npt.NDArray[np.bool_]
+
+_GROUP = 10_000  # four digits are looked up at once
+_MILLION = 1_000_000
+_SLOT = re.compile(rb"\x00([a-z_]+)\x00")
+
+
+def _table(texts: Sequence[str]) -> Bytes:
+    return np.array([text.encode() for text in texts]).view(np.uint8).reshape(len(texts), -1)
+
+
+_DIGITS = np.concatenate(
+    [
+        _table([f"{n:04}" for n in range(_GROUP)]),  # below a group that is not zero
+        _table([str(n or "") for n in range(_GROUP)]),  # the first group, and empty ones before it
+        _table([str(n) for n in range(_GROUP)]),  # the last group
+    ]
+)
+_THREE_DIGITS = _table([f"{n:03}" for n in range(1000)])
+
+
+class Padded(NamedTuple):
+    """Byte strings of different lengths side by side: the bytes [strings, width], and which of them count."""
+
+    data: Bytes
+    keep: Mask
+
+    def lengths(self) -> Ints:
+        """Return the length of each string [strings]."""
+        return np.asarray(self.keep.sum(axis=1, dtype=np.int64))
+
+    def strings(self) -> list[bytes]:
+        """Return the strings one by one."""
+        flat, ends = self.data[self.keep].tobytes(), np.cumsum(self.lengths()).tolist()
+        return [flat[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def padded(strings: Sequence[bytes]) -> Padded:
+    """Return any byte strings as columns."""
+    lengths = np.fromiter(map(len, strings), np.int64, len(strings))
+    width = max(int(lengths.max(initial=0)), 1)
+    data = np.array(strings, f"S{width}").view(np.uint8).reshape(len(strings), width)
+    return Padded(data, np.arange(width) < lengths[:, None])
+
+
+def texts(column: Bytes) -> Padded:
+    """Return texts without NUL as columns with their mask."""
+    return Padded(column, column != 0)
+
+
+def text(strings: Sequence[bytes] | npt.NDArray[np.bytes_]) -> Bytes:
+    """Return byte strings without NUL as one column [texts, 1, width]."""
+    return np.array(strings, np.bytes_).view(np.uint8).reshape(len(strings), 1, -1)
+
+
+def decimal(values: Ints) -> Bytes:
+    r"""Return whole numbers in decimal: values of any shape, [..., width].
+
+    >>> [bytes(row).replace(b"\0", b"") for row in decimal(np.array([0, -1, 1234567, 10_000]))]
+    [b'0', b'-1', b'1234567', b'10000']
+    """
+    rest: Ints = np.abs(values.astype(np.int64, copy=False))
+    places: list[Ints] = []
+    while True:
+        higher = rest // _GROUP
+        place = rest - higher * _GROUP
+        place += np.where(higher > 0, 0, _GROUP if places else 2 * _GROUP)
+        places.append(place)
+        rest = higher
+        if not rest.any():
+            break
+    digits = _DIGITS[np.stack(places[::-1], axis=-1)].reshape(*values.shape, -1)
+    return _signed(values < 0, digits)
+
+
+def fixed(values: Floats) -> Bytes:
+    r"""Return numbers with six decimals, rounded half to even: values of any shape, [..., width].
+
+    >>> [bytes(row).replace(b"\0", b"") for row in fixed(np.array([0.25, 1.0, -0.0000014]))]
+    [b'0.250000', b'1.000000', b'-0.000001']
+    """
+    scaled = np.rint(values * _MILLION).astype(np.int64)
+    size = np.abs(scaled)
+    whole = size // _MILLION
+    part = size - whole * _MILLION
+    high = part // 1000
+    point = np.broadcast_to(np.uint8(ord(".")), (*values.shape, 1))
+    pieces = [decimal(whole), point, _THREE_DIGITS[high], _THREE_DIGITS[part - high * 1000]]
+    return _signed(scaled < 0, np.concatenate(pieces, axis=-1))
+
+
+def _signed(negative: Mask, digits: Bytes) -> Bytes:
+    if not negative.any():
+        return digits
+    sign = np.where(negative, np.uint8(ord("-")), np.uint8(0))
+    return np.concatenate([sign[..., None], digits], axis=-1)
+
+
+def slot(name: str) -> Any:  # noqa: ANN401 - stands for a value of any type
+    """Return what stands in a message for a value that a template fills in.
+
+    >>> Template(msgspec.json.encode({"n": slot("count")})).fill({"count": decimal(np.array([[7], [12]]))}).shape
+    (2, 10)
+    """
+    return msgspec.Raw(f"\0{name}\0".encode())
+
+
+class Template:
+    """A text with slots, to be filled in for many users at once.
+
+    Args:
+        text: the text; a slot is its name (a-z and _) between two NULs, and may stand there often.
+    """
+
+    def __init__(self, text: bytes) -> None:
+        *self._pieces, self._last = _SLOT.split(text)  # constant, name, constant, name, ..., constant
+
+    def fill(self, columns: Mapping[str, Bytes]) -> Bytes:
+        """Return the texts [texts, width].
+
+        Args:
+            columns: for each name the texts of its slots, in order [texts, slots, width].
+        """
+        count = len(next(iter(columns.values())))
+        layout: list[Any] = []
+        used = dict.fromkeys(columns, 0)
+        width = 0
+        for constant, name in zip(self._pieces[::2], self._pieces[1::2], strict=True):
+            column = columns[name.decode()]
+            start = width + len(constant)
+            width = start + column.shape[2]
+            layout.append((constant, start, width, column[:, used[name.decode()]]))
+            used[name.decode()] += 1
+        row = b"".join(constant.ljust(len(constant) + end - start, b"\0") for constant, start, end, _ in layout)
+        filled = np.empty((count, width + len(self._last)), np.uint8)
+        filled[:] = np.frombuffer(row + self._last, np.uint8)
+        for _, start, end, column in layout:
+            filled[:, start:end] = column
+        return filled

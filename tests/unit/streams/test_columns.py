@@ -1,0 +1,46 @@
+"""Texts written a column at a time are the texts that a plain writer makes one by one."""
+
+import msgspec
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.columns import Template, decimal, fixed, padded, slot, text, texts
+
+INT64 = st.integers(-(2**62), 2**62)
+
+
+@given(st.lists(INT64 | st.integers(-20_000, 20_000), min_size=1))
+def test_decimal_writes_what_str_writes(values: list[int]) -> None:
+    written = texts(decimal(np.array(values, np.int64))).strings()
+    assert [string.decode() for string in written] == [str(value) for value in values]
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1))
+def test_fixed_writes_the_nearest_number_of_six_decimals(values: list[float]) -> None:
+    for string, value in zip(texts(fixed(np.array(values))).strings(), values, strict=True):
+        assert len(string.partition(b".")[2]) == 6
+        assert abs(float(string) - value) <= 0.5e-6 + 1e-9 * abs(value)
+        assert isinstance(msgspec.json.decode(string), float)
+
+
+def test_numbers_keep_the_shape_of_their_array() -> None:
+    values = np.array([[1, 22], [333, 4]])
+    assert decimal(values).shape[:2] == fixed(values / 2).shape[:2] == (2, 2)
+
+
+@given(st.lists(st.binary(max_size=20), min_size=1))
+def test_padded_keeps_any_bytes(strings: list[bytes]) -> None:
+    columns = padded(strings)
+    assert columns.strings() == strings
+    assert columns.lengths().tolist() == [len(string) for string in strings]
+
+
+def test_template_fills_each_slot_of_a_name_in_order() -> None:
+    message = {"id": slot("id"), "of": {"a": slot("n"), "b": slot("n")}}
+    names = text([b'"ann"', b'"bartholomew"'])
+    filled = Template(msgspec.json.encode(message)).fill({"id": names, "n": decimal(np.array([[1, 20], [300, 4]]))})
+    assert texts(filled).strings() == [
+        b'{"id":"ann","of":{"a":1,"b":20}}',
+        b'{"id":"bartholomew","of":{"a":300,"b":4}}',
+    ]
