@@ -39,5 +39,5 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --upgrade pip
 	$(BIN)/python -m pip install --constraint constraints.txt --build-constraint constraints.txt \
-	  --editable '.[demo]' --group dev
+	  --editable '.[demo,benchmark,plots]' --group dev
 	@touch $@

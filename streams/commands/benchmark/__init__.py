@@ -2,7 +2,7 @@
 
 import typer
 
-from streams.commands.benchmark import throughput
+from streams.commands.benchmark import latency, throughput
 
 app = typer.Typer(help="Measure the pipeline on a real broker.", no_args_is_help=True)
 
@@ -13,3 +13,4 @@ def main() -> None:
 
 
 app.command()(throughput.throughput)
+app.command()(latency.latency)
