@@ -20,7 +20,9 @@ from yarl import URL
 
 from models.state import ROW, Rows, empty_rows
 from streams.chunk.failure import EXIT_CONFIGURATION, fail_stop
-from streams.chunk.producer import Record
+from streams.chunk.producer import BatchProducer, Record
+from streams.chunk.records import Batch, record_batches
+from streams.columns import Padded, padded
 from streams.user_rows import PartitionRows, UserRows
 
 MARKER = b"\xffwriter"
@@ -194,7 +196,8 @@ class ChunkTable(faust.Table):
         if mine is None:
             return  # rebalanced meanwhile
         mine.write(keys, rows)
-        for sent in await self.app.batches.send(self.changelog_topic_name, partition, _records(writer, keys, rows)):
+        batches = _batches(partition, writer, keys, rows)
+        for sent in await self.app.batches.send_batches(self.changelog_topic_name, partition, batches):
             if store.writer != writer or store.users.partitions.get(partition) is not mine:
                 return  # rebalanced meanwhile
             expected = store.offsets.get(partition, -1) + 1
@@ -221,11 +224,23 @@ class ChunkTable(faust.Table):
             await consumer.stop()
         ours = [key for key in keys if key in rows]
         self.data.repaired += len(ours)
-        records = _records(self.data.writer, ours, rows.read(ours))
-        for sent in await self.app.batches.send(tp.topic, partition, records):
+        batches = _batches(partition, self.data.writer, ours, rows.read(ours))
+        for sent in await self.app.batches.send_batches(tp.topic, partition, batches):
             self.data.offsets[partition] = sent.offset + sent.records - 1
 
 
-def _records(writer: bytes, keys: Sequence[bytes], rows: Rows) -> list[Record]:
+def changelog_records(writer: bytes, keys: Sequence[bytes], rows: Rows) -> list[Record]:
+    """Return what the owner with this writer id writes to the changelog for these users."""
     blob, size = np.ascontiguousarray(rows).tobytes(), rows.itemsize
     return [Record(key, writer + blob[k * size : (k + 1) * size], []) for k, key in enumerate(keys)]
+
+
+def _batches(partition: int, writer: bytes, keys: Sequence[bytes], rows: Rows) -> list[Batch]:
+    if not keys:
+        return []
+    blob = np.empty((len(rows), ID_BYTES + rows.itemsize), np.uint8)
+    blob[:, :ID_BYTES] = np.frombuffer(writer, np.uint8)
+    blob[:, ID_BYTES:] = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), -1)
+    values = Padded(blob, np.broadcast_to(np.True_, blob.shape))
+    part = np.full(len(rows), partition)
+    return record_batches(part, padded(keys), values, None, BatchProducer.MAX_RECORDS_BYTES)[partition]

@@ -166,6 +166,6 @@ def test_end_of_a_recovery_keeps_standby_rows(store: ChunkStore) -> None:
 
 def test_records_written_are_records_that_recovery_reads(store: ChunkStore) -> None:
     rows = np.concatenate([row(1), row(2)])
-    written = table._records(MINE, [b"ann", b"bob"], rows)
+    written = table.changelog_records(MINE, [b"ann", b"bob"], rows)
     store.apply_records(FIRST, [Logged(k, record.key or b"", record.value) for k, record in enumerate(written)])
     assert store.users.read(0, [b"ann", b"bob"]).tobytes() == rows.tobytes()
