@@ -1,156 +1,225 @@
 """How many events a second one worker handles, the whole job, from a full backlog."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import median
 
 import msgspec
-import numpy as np
-from kafka import TopicPartition
 
 from models.model_directory import save
-from schemas.topics import physical_name
+from schemas.topics import INPUTS, OUTPUTS, physical_name
+from streams.benchmark.final_state import BenchmarkFailed, check_state, equal_share, log_bytes, record_count
+from streams.benchmark.limit import Limit, limit
+from streams.benchmark.report import Spread, spread
 from streams.benchmark.workload import Workload, random_model, workload
-from streams.chunk.table import MARKER, VALUE
-from streams.clients import consumer, producer
+from streams.clients import producer
 from streams.delivery import Delivery
-from streams.errors import NextactError
+from streams.errors import ProcessEnded
 from streams.settings import Settings
 from streams.topics import changelog, create_topics
-from streams.worker_process import WorkerProcess, handled
+from streams.worker import load_predictor, options
+from streams.worker_process import Samples, WorkerProcess, handled
 
 WARM_UP = 0.1
 """Share of the events before the clock starts."""
 
+LEAST_CHUNKS = 50
+"""A chunk holds at most the events divided by this: a small run has chunks to be timed too."""
+
 PATIENCE_S = 600
+_LONGEST_NAP_S, _SHORTEST_NAP_S = 1.0, 0.03
 Say = Callable[[str], None]
 
 
-class BenchmarkFailed(NextactError):  # noqa: N818
-    """The worker ended, hung, or its state is not that of the fold: there is no figure."""
+class Variant(msgspec.Struct, frozen=True):
+    """What a worker is asked for."""
+
+    slate_size: int  # 0: no recommendations
+    items: int  # that the model knows
+    head: float = 0.0  # share of the events that are one user's
+
+    def __str__(self) -> str:
+        slate = f"exact top {self.slate_size} of {self.items:,} items" if self.slate_size else "no slates"
+        return f"{slate}, one user with {self.head:.0%} of the events" if self.head else slate
 
 
 class Run(msgspec.Struct, frozen=True):
-    """One repetition."""
+    """One repetition: a new worker of a new group reads all events."""
 
     events: int  # after the warm-up
     events_per_s: float
     cpu_us_per_event: float  # user and system time of the worker
     stage_us_per_event: dict[str, float]  # wall time
     outputs_per_event: float
-    memory_mb: float  # resident, at the end
+    changelog_records_per_event: float
+    bytes_in_per_event: float | None  # on the broker; None: it does not say
+    bytes_out_per_event: float | None
+    changelog_bytes_per_event: float | None
+    peak_memory_mb: float
+    equal_forecasts: float  # share of users whose forecasts are those of all events in order of event time
+    limit: Limit
+    share_of_limit: float
 
 
-class Summary(msgspec.Struct, frozen=True):
-    """All repetitions, and the median of each figure with its smallest and largest value."""
+class Measured(msgspec.Struct, frozen=True):
+    """All repetitions of a variant."""
 
-    events: int
-    users: int
-    items: int
-    slate_size: int
-    broker: str
-    events_per_s: tuple[float, float, float]
-    cpu_us_per_event: tuple[float, float, float]
+    variant: Variant
     runs: list[Run]
+
+    def spread(self, figure: str) -> Spread:
+        """Return the median, least and most of a figure of the runs."""
+        return spread([getattr(run, figure) for run in self.runs])
+
+    def limit_spread(self, figure: str) -> Spread:
+        """Return the median, least and most of a figure of the limit."""
+        return spread([getattr(run.limit, figure) for run in self.runs])
+
+
+class Filled(msgspec.Struct, frozen=True):
+    """Input topics that hold a workload."""
+
+    settings: Settings
+    input: Workload
+    bytes_in: int | None
 
 
 def throughput(
-    settings: Settings, broker: str, folder: Path, *, events: int, users: int, items: int, repeat: int, say: Say
-) -> Summary:
-    """Fill the topics, then let a new worker of a new group read them, several times.
+    settings: Settings,
+    folder: Path,
+    variants: Sequence[Variant],
+    *,
+    events: int,
+    users: int,
+    repeat: int,
+    say: Say,
+) -> list[Measured]:
+    """Fill the topics, then let a new worker of a new group read them, several times for each variant.
 
     Args:
         settings: a broker that answers; everything else by default, whatever the environment says.
-        broker: its name.
-        folder: for the model and the logs.
+        folder: for the models and the logs.
+        variants: what to measure.
         events: number of events.
         users: number of users.
-        items: number of items of the model, which are also those of the events.
         repeat: number of repetitions.
         say: told what is going on.
 
     Raises:
         BenchmarkFailed: there is no figure.
     """
-    save(random_model(items), folder / "model")
-    settings = settings.model_copy(
-        update={"topic_prefix": f"benchmark{time.time_ns()}.", "model": folder / "model", "clock": "stream"}
-    )
-    input_ = workload(events, users, items)
+    filled: dict[float, Filled] = {}
+    measured = []
+    for number, variant in enumerate(variants):
+        if variant.head not in filled:
+            prefix = f"benchmark{time.time_ns()}."
+            say(f"sending {events:,} events of {users:,} users")
+            mine = settings.model_copy(update={"topic_prefix": prefix})
+            filled[variant.head] = fill(mine, workload(events, users, head=variant.head))
+        model = folder / f"model-{variant.items}"
+        if not model.exists():
+            save(random_model(variant.items), model)
+        runs = []
+        for repetition in range(repeat):
+            asked = {"model": model, "slate_size": variant.slate_size, "group": f"run{number}-{repetition}"}
+            run = _run(filled[variant.head], asked, folder)
+            say(
+                f"{variant}, {repetition + 1} of {repeat}: {run.events_per_s:,.0f} events/s,"
+                f" {run.cpu_us_per_event:.1f} us of CPU an event, {run.share_of_limit:.0%} of the limit"
+            )
+            runs.append(run)
+        measured.append(Measured(variant, runs))
+    return measured
+
+
+def fill(settings: Settings, input_: Workload) -> Filled:
+    """Create the topics and send the events as the peers' job has them: without compression and headers."""
     create_topics(settings, for_replay=True)
-    say(f"sending {events:,} events of {users:,} users to {broker}")
-    _fill(settings, input_)
-    runs = []
-    for number in range(repeat):
-        mine = settings.model_copy(update={"group": f"run{number}"})
-        create_topics(mine, for_replay=True)
-        run = _run(mine, folder, len(input_))
-        _check(mine, input_)
-        say(
-            f"run {number + 1} of {repeat}: {run.events_per_s:,.0f} events/s,"
-            f" {run.cpu_us_per_event:.1f} us of CPU an event"
-        )
-        runs.append(run)
-    return Summary(
-        events,
-        users,
-        items,
-        settings.slate_size,
-        broker,
-        _spread([run.events_per_s for run in runs]),
-        _spread([run.cpu_us_per_event for run in runs]),
-        runs,
-    )
-
-
-def _fill(settings: Settings, input_: Workload) -> None:
-    with Delivery(producer(settings, linger_ms=50), settings.partitions) as delivery:
+    with Delivery(producer(settings, linger_ms=50, compression_type=None), settings.partitions) as delivery:
         for topic, key, value, ts_ms in input_.messages():
             delivery.send(physical_name(topic, settings.topic_prefix), key, value, ts_ms)
         delivery.finish()
+    return Filled(settings, input_, log_bytes(settings, _names(settings, INPUTS)))
 
 
-def _run(settings: Settings, folder: Path, events: int) -> Run:
-    with WorkerProcess(settings, folder / f"{settings.group}.log") as worker:
-        before = worker.wait_until(lambda samples: handled(samples) >= events * WARM_UP, PATIENCE_S)
-        start_s = time.monotonic()
-        after = worker.wait_until(lambda samples: handled(samples) >= events, PATIENCE_S)
-        took_s = time.monotonic() - start_s
+def _run(filled: Filled, asked: dict[str, object], folder: Path) -> Run:
+    events = len(filled.input)
+    at_once = min(filled.settings.max_poll_records, events // LEAST_CHUNKS)
+    settings = filled.settings.model_copy(update={"clock": "stream", "max_poll_records": at_once, **asked})
+    create_topics(settings, for_replay=True)
+    outputs = _names(settings, OUTPUTS)
+    bytes_before = log_bytes(settings, outputs)
+    more = {"NEXTACT_MAX_POLL_RECORDS": str(at_once)}
+    with WorkerProcess(settings, folder / f"{settings.group}.log", more) as worker:
+        before, start_s = _wait(worker, int(events * WARM_UP))
+        after, end_s = _wait(worker, events)
+        peak_mb = _peak_mb(worker.pid)
         if worker.stop() != 0:
             raise BenchmarkFailed(f"the worker ended with code {worker.code}: {worker.last_words()}")
+    keys, rows = check_state(settings, filled.input)
+    predictor = load_predictor(settings)
+    ceiling, reference = limit(
+        filled.input,
+        predictor,
+        options(settings),
+        partitions=settings.partitions,
+        at_once=at_once,
+        warm_up=WARM_UP,
+    )
     timed = handled(after) - handled(before)
+    if not timed:
+        raise BenchmarkFailed(f"{events:,} events were handled too soon to be timed: give it more")
 
     def grown(*name: str) -> float:
         return after[name] - before.get(name, 0.0)
 
+    def per_event(size: int | None, less: int | None = 0) -> float | None:
+        return None if size is None or less is None else (size - less) / events
+
     stages = [labels[0] for name, *labels in after if name == "nextact_stage_seconds_sum"]
+    changelog_topic = changelog(settings).name
     return Run(
         events=timed,
-        events_per_s=timed / took_s,
+        events_per_s=timed / (end_s - start_s),
         cpu_us_per_event=grown("process_cpu_seconds_total") / timed * 1e6,
         stage_us_per_event={stage: grown("nextact_stage_seconds_sum", stage) / timed * 1e6 for stage in stages},
         outputs_per_event=sum(grown(*name) for name in after if name[0] == "nextact_outputs_total") / timed,
-        memory_mb=after["process_resident_memory_bytes",] / 2**20,
+        changelog_records_per_event=record_count(settings, changelog_topic) / events,
+        bytes_in_per_event=per_event(filled.bytes_in),
+        bytes_out_per_event=per_event(log_bytes(settings, outputs), bytes_before),
+        changelog_bytes_per_event=per_event(log_bytes(settings, [changelog_topic])),
+        peak_memory_mb=peak_mb,
+        equal_forecasts=equal_share(keys, rows, reference),
+        limit=ceiling,
+        share_of_limit=timed / (end_s - start_s) / ceiling.events_per_s,
     )
 
 
-def _check(settings: Settings, input_: Workload) -> None:
-    """Hold the rows in the changelog against the fold: a fast wrong answer is no answer."""
-    rows: dict[bytes, bytes] = {}
-    name = changelog(settings).name
-    with consumer(settings, auto_offset_reset="earliest") as reader:
-        partitions = [TopicPartition(name, number) for number in range(settings.partitions)]
-        reader.assign(partitions)
-        ends = reader.end_offsets(partitions)
-        while any(reader.position(partition) < end for partition, end in ends.items()):
-            for batch in reader.poll(1000, max_records=20_000).values():
-                rows.update((record.key, record.value) for record in batch)
-    rows.pop(MARKER, None)
-    found = np.frombuffer(b"".join(rows.values()), VALUE)["row"]["total"].tolist()
-    if dict(zip(rows, found, strict=True)) != input_.totals():
-        raise BenchmarkFailed("the state in the changelog is not that of a plain fold over the input")
+def _wait(worker: WorkerProcess, events: int) -> tuple[Samples, float]:
+    """Wait until a worker has handled so many events; return its metrics and when it was: each look costs it time."""
+    start_s = time.monotonic()
+    began: tuple[int, float] | None = None
+    while True:
+        samples, now_s = worker.metrics(), time.monotonic()
+        done = handled(samples)
+        if done >= events:
+            return samples, now_s
+        if worker.code is not None or now_s - start_s > PATIENCE_S:
+            raise ProcessEnded(f"the worker ended, or hangs, after {done:,} events: {worker.last_words()}")
+        began = began or ((done, now_s) if done else None)
+        rate = (done - began[0]) / (now_s - began[1]) if began and now_s > began[1] else 0.0
+        # half of the time that is left, by the rate so far
+        nap_s = (events - done) / rate / 2 if rate else _SHORTEST_NAP_S
+        time.sleep(min(max(nap_s, _SHORTEST_NAP_S), _LONGEST_NAP_S))
 
 
-def _spread(values: list[float]) -> tuple[float, float, float]:
-    return median(values), min(values), max(values)
+def _peak_mb(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
+
+
+def _names(settings: Settings, topics: Sequence[str]) -> list[str]:
+    return [physical_name(topic, settings.topic_prefix) for topic in topics]
+
+
+_check = check_state

@@ -4,25 +4,34 @@ from pathlib import Path
 
 import pytest
 
-from streams.benchmark import throughput as module
-from streams.benchmark.throughput import BenchmarkFailed, throughput
+from streams.benchmark.final_state import BenchmarkFailed
+from streams.benchmark.throughput import Measured, Variant, throughput
 from streams.benchmark.workload import Workload
 from streams.settings import read_settings
 
 pytestmark = pytest.mark.broker
+VARIANTS = [Variant(0, 40), Variant(5, 40, head=0.2)]
 
 
-def run(kafka: str, folder: Path) -> module.Summary:
+def run(kafka: str, folder: Path, variants: list[Variant]) -> list[Measured]:
     settings = read_settings(bootstrap_servers=kafka, partitions=2)
-    return throughput(settings, "test", folder, events=3000, users=50, items=40, repeat=1, say=lambda _: None)
+    return throughput(settings, folder, variants, events=20_000, users=500, repeat=1, say=lambda _: None)
 
 
 def test_throughput_handles_every_event(kafka: str, tmp_path: Path) -> None:
-    summary = run(kafka, tmp_path)
-    [only] = summary.runs
-    assert 0 < only.events <= 2700 + 3000 * 0.1
-    assert {"decode", "update", "predict", "answer", "publish"} == only.stage_us_per_event.keys()
-    assert summary.events_per_s[0] == only.events_per_s > 0
+    measured = run(kafka, tmp_path, VARIANTS)
+    assert [each.variant for each in measured] == VARIANTS
+    for each in measured:
+        [only] = each.runs
+        assert 0 < only.events <= 18_000
+        assert {"decode", "update", "predict", "answer", "publish"} == only.stage_us_per_event.keys()
+        assert each.spread("events_per_s").median == only.events_per_s > 0
+        assert only.equal_forecasts == 1
+        topics = 3 if each.variant.slate_size else 2
+        assert only.outputs_per_event == pytest.approx(topics * only.changelog_records_per_event, rel=0.3)
+        assert only.bytes_in_per_event is not None
+        assert 60 < only.bytes_in_per_event < 150
+        assert only.limit.events_per_s > 0
 
 
 def test_throughput_refuses_a_state_that_is_not_the_fold(
@@ -37,4 +46,4 @@ def test_throughput_refuses_a_state_that_is_not_the_fold(
 
     monkeypatch.setattr(Workload, "totals", one_more)
     with pytest.raises(BenchmarkFailed, match="not that of a plain fold"):
-        run(kafka, tmp_path)
+        run(kafka, tmp_path, VARIANTS[:1])
