@@ -11,7 +11,7 @@ until it has been silent for a while.
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Any, TypeAlias
 
 from faust.types import TP
@@ -28,6 +28,42 @@ _KNOWN_MORE = 10
 _ANY_TIME = float("inf")
 
 
+class _Queue:
+    """Records of one partition that wait, each with the time that the partition has come to at it.
+
+    Times and bytes are added up as records come, so that no look costs more where many wait.
+    """
+
+    def __init__(self) -> None:
+        self.records: list[Any] = []
+        self.reached: list[int] = []  # a late record goes with what came before it
+        self._bytes: list[int] = []  # of values, since the first record ever
+        self._bytes_gone = 0
+
+    def add(self, records: Records) -> None:
+        times = [record.timestamp for record in records]
+        sizes = [len(record.value or b"") for record in records]
+        if self.records:
+            times[0], sizes[0] = max(times[0], self.reached[-1]), sizes[0] + self._bytes[-1]
+        else:
+            self._bytes_gone = 0
+        self.records += records
+        self.reached += accumulate(times, max)
+        self._bytes += accumulate(sizes)
+
+    def take(self, count: int) -> list[Any]:
+        taken = self.records[:count]
+        self._bytes_gone = self._bytes[count - 1]
+        del self.records[:count], self.reached[:count], self._bytes[:count]
+        return taken
+
+    def full(self, capacity: int) -> bool:
+        """Tell whether it holds so many records, or `PARTITION_BYTES`."""
+        if not self.records:
+            return False
+        return len(self.records) >= capacity or self._bytes[-1] - self._bytes_gone >= PARTITION_BYTES
+
+
 class Alignment:
     """Records that were fetched and not yet handed on.
 
@@ -40,7 +76,7 @@ class Alignment:
 
     def __init__(self, capacity: int, patience_s: float, at_once: int) -> None:
         self._capacity, self._patience_s, self._at_once = capacity, patience_s, at_once
-        self._waiting: dict[TP, list[Any]] = {}
+        self._waiting: dict[TP, _Queue] = {}  # only of what holds a record
         self._heard_s: dict[TP, float] = {}
         self._newest_ms: dict[int, int] = {}  # by number of the partition
         self._moved_s: dict[int, float] = {}  # by number: when last no partition was held up as a whole
@@ -54,30 +90,29 @@ class Alignment:
 
     def full(self) -> set[TP]:
         """Return the partitions that hold enough."""
-        return {
-            tp
-            for tp, records in self._waiting.items()
-            if len(records) >= self._capacity or _size(records) >= PARTITION_BYTES
-        }
+        return {tp for tp, queue in self._waiting.items() if queue.full(self._capacity)}
 
     def waits(self, number: int) -> bool:
         """Tell whether any record of the partitions with this number is here."""
-        return any(records for tp, records in self._waiting.items() if tp.partition == number)
+        return any(tp.partition == number for tp in self._waiting)
 
     def add(self, fetched: Mapping[TP, Records], now_s: float) -> None:
         """Take records in, of each partition in order of offsets."""
+        waiting = {tp.partition for tp in self._waiting}
         for tp, records in fetched.items():
-            if not self.waits(tp.partition):
+            if tp.partition not in waiting:
                 self._moved_s[tp.partition] = now_s
-            self._waiting.setdefault(tp, []).extend(records)
+                waiting.add(tp.partition)
+            queue = self._waiting.setdefault(tp, _Queue())
+            queue.add(records)
             self._heard_s[tp] = now_s
-            newest_ms = max(record.timestamp for record in records)
+            newest_ms = queue.reached[-1]
             self._newest_ms[tp.partition] = max(newest_ms, self._newest_ms.get(tp.partition, newest_ms))
 
     def behind(self, assigned: set[TP], caught_up: Callable[[TP], bool]) -> set[TP]:
         """Return the partitions that others wait for: nothing of them is here, and there is more to fetch."""
-        busy = {tp.partition for tp, records in self._waiting.items() if records}
-        return {tp for tp in assigned if tp.partition in busy and not self._waiting.get(tp) and not caught_up(tp)}
+        busy = {tp.partition for tp in self._waiting}
+        return {tp for tp in assigned if tp.partition in busy and tp not in self._waiting and not caught_up(tp)}
 
     def take(
         self, assigned: set[TP], caught_up: Callable[[TP], bool], now_s: float, wall_ms: int
@@ -90,28 +125,31 @@ class Alignment:
             now_s: a clock that never goes back.
             wall_ms: the present, in the time of the records.
         """
-        groups: dict[int, list[TP]] = {}
+        groups: dict[int, list[TP]] = {tp.partition: [] for tp in self._waiting if tp in assigned}
         for tp in assigned:
-            groups.setdefault(tp.partition, []).append(tp)
-        groups = {number: tps for number, tps in groups.items() if any(self._waiting.get(tp) for tp in tps)}
+            if tp.partition in groups:
+                groups[tp.partition].append(tp)
+        share = max(1, self._at_once // max(1, len(groups)))
         taken: dict[TP, list[Any]] = {}
         for number, tps in groups.items():
+            ended = {tp: caught_up(tp) for tp in tps}
             live = self._newest_ms[number] > wall_ms - LIVE_MS
-            limit = min(self._reached(tp, caught_up(tp), live, now_s) for tp in tps)
-            if now_s - self._moved_s[number] >= self._patience_s * _KNOWN_MORE and all(map(caught_up, tps)):
+            limit = min(self._reached(tp, ended[tp], live, now_s) for tp in tps)
+            if now_s - self._moved_s[number] >= self._patience_s * _KNOWN_MORE and all(ended.values()):
                 limit = _ANY_TIME  # nothing more is to come: the topics' clocks differ
-            # the time that each record's partition has come to: a late record goes with what came before it
-            reached = {tp: list(accumulate((r.timestamp for r in self._waiting.get(tp, ())), max)) for tp in tps}
-            ready = sorted(time for times in reached.values() for time in times[: bisect_right(times, limit)])
-            share = max(1, self._at_once // len(groups))
-            if len(ready) > share:
-                limit = ready[share - 1]
-            for tp in tps:
-                count = bisect_right(reached[tp], limit)
+            queues = {tp: self._waiting[tp] for tp in tps if tp in self._waiting}
+            ready = {tp: bisect_right(queue.reached, limit) for tp, queue in queues.items()}
+            if sum(ready.values()) > share:
+                # each part is in order: sorting them is merging them
+                parts = (queue.reached[: min(ready[tp], share)] for tp, queue in queues.items())
+                limit = sorted(chain.from_iterable(parts))[share - 1]
+                ready = {tp: bisect_right(queue.reached, limit) for tp, queue in queues.items()}
+            for tp, count in ready.items():
                 if count:
-                    taken[tp] = self._waiting[tp][:count]
-                    del self._waiting[tp][:count]
-            if not any(self._waiting.get(tp) for tp in tps if tp not in taken):
+                    taken[tp] = queues[tp].take(count)
+                    if not queues[tp].records:
+                        del self._waiting[tp]
+            if all(ready.values()):
                 self._moved_s[number] = now_s
         return taken
 
@@ -119,14 +157,9 @@ class Alignment:
         """Return the time that a partition has come to: whatever it brings next is not earlier."""
         if caught_up and live:
             return _ANY_TIME
-        records = self._waiting.get(tp)
-        if records:  # a full partition is not fetched, so it is not silent: what it brings next is later than this
-            newest: float = max(record.timestamp for record in records)
-            return newest
+        queue = self._waiting.get(tp)
+        if queue:  # a full partition is not fetched, so it is not silent: what it brings next is later than this
+            return queue.reached[-1]
         patience_s = self._patience_s if caught_up else self._patience_s * _KNOWN_MORE
         silent_s = now_s - self._heard_s.setdefault(tp, now_s)
         return _ANY_TIME if silent_s >= patience_s else -_ANY_TIME
-
-
-def _size(records: Records) -> int:
-    return sum(len(record.value or b"") for record in records)
