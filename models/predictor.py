@@ -7,6 +7,8 @@ tanh whose entries lie far from where rounding turns: another processor's `exp` 
 bit. The heads call `exp` itself, so their last bit may be another there.
 """
 
+from collections.abc import Sequence
+from typing import TypeAlias, TypeVar
 from zlib import crc32
 
 import numpy as np
@@ -24,9 +26,13 @@ _LIMITS = {"item_input": 8, "hidden": 8}
 _HAZARD_LIMIT = 30  # a hazard of 1 to the last bit has no logarithm of what it leaves
 _ONE = round(1 / STATE_UNIT)
 _HALF_TABLE = 32_768  # gate tables cover (-8, 8) in steps of WEIGHT_UNIT
+_TO_INDEX = _HALF_TABLE + 0.5  # from a pre-activation to its place in a gate table
+_BLOCK = 512  # states that walk together: what they need stays in the processor's cache
 _TABLE_ITEMS = 200_000  # beyond, the item's input is computed per step: a table would take 768 bytes an item
 
 States = npt.NDArray[np.int16]
+Codes: TypeAlias = Sequence[Ints]
+_Float = TypeVar("_Float", np.float32, np.float64)
 
 
 def on_grid(values: Floats, unit: float, limit: float = 64) -> npt.NDArray[np.float64]:
@@ -44,10 +50,14 @@ _TANH = _gate_table(np.tanh(_GRID))
 
 
 def _at(table: npt.NDArray[np.int32], x: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
-    """Look up pre-activations in units of `WEIGHT_UNIT`, rounded half up; overwrites them."""
-    x += _HALF_TABLE + 0.5
+    """Look up pre-activations in units of `WEIGHT_UNIT`, rounded half up, from `_TO_INDEX` on; overwrites them."""
     np.clip(x, 0, 2 * _HALF_TABLE - 1, out=x)
     return table.take(x.astype(np.intp))
+
+
+def _parts(table: npt.NDArray[_Float]) -> tuple[npt.NDArray[_Float], npt.NDArray[_Float]]:
+    """Return the columns of the two gates and of the candidate, apart: numpy is twice as fast if nothing is skipped."""
+    return np.ascontiguousarray(table[:, : 2 * HIDDEN]), np.ascontiguousarray(table[:, 2 * HIDDEN :])
 
 
 class Steps:
@@ -92,14 +102,15 @@ class Predictor:
         self.item_bias = grid["item_bias"].astype(np.float32)
         self.query = grid["query"]
         self._item_input = grid["item_input"]
-        self._item_table = self._item_inputs(np.arange(len(self.embedding))) if len(hashes) <= _TABLE_ITEMS else None
-        scale = 1 / WEIGHT_UNIT  # inputs and products are kept in units of WEIGHT_UNIT, ready for the tables
-        self._action_gap = (grid["action_gap"] * scale).astype(np.float32)
-        self._hour = (grid["hour_of_week"] * scale).astype(np.float32)
-        self._context = (grid["context"] * scale).astype(np.float32)
+        every = np.arange(len(self.embedding))
+        self._item_tables = _parts(self._item_inputs(every)) if len(hashes) <= _TABLE_ITEMS else None
+        scale = 1 / WEIGHT_UNIT  # inputs and products are kept in units of WEIGHT_UNIT, ready for the gates' tables
+        self._tables = [
+            _parts((grid[name] * scale).astype(np.float32)) for name in ("action_gap", "hour_of_week", "context")
+        ]
         hidden = grid["hidden"] * (scale * STATE_UNIT)  # [HIDDEN, 3 * HIDDEN]
-        hidden[:, 2 * HIDDEN :] *= STATE_UNIT  # undone by the reset gate, an integer
-        self._hidden = hidden
+        self._hidden_gates, self._hidden_candidate = _parts(hidden)
+        self._hidden_candidate *= STATE_UNIT  # undone by the reset gate, an integer
         self._hidden_bias = grid["hidden_bias"] * (scale * STATE_UNIT)
         self._readout = grid["readout"] * STATE_UNIT
         self._readout_bias = grid["readout_bias"]
@@ -124,30 +135,39 @@ class Predictor:
             steps: all steps, those of the first state first, each state's in order.
             lengths: number of steps of each state [n], 0 allowed.
         """
-        order = np.argsort(-lengths, kind="stable")  # longest first: the states still busy are always the first m
-        first = (np.cumsum(lengths) - lengths)[order]
-        busy = len(lengths) - np.searchsorted(np.sort(lengths), np.arange(lengths.max(initial=0)), side="right")
-        which = np.concatenate([first[:m] + k for k, m in enumerate(busy)] or [np.zeros(0, np.intp)])
-        inputs = self._inputs(steps, which)  # [steps, 3 * HIDDEN], wave after wave
-        h = states[order].astype(np.int32)
-        at = 0
-        for m in busy:
-            h[:m] = self._step(h[:m], inputs[at : at + m])
-            at += m
-        after = np.empty_like(states)
-        after[order] = h
+        order = np.argsort(-lengths, kind="stable")[: np.count_nonzero(lengths)]  # longest first
+        first = np.cumsum(lengths) - lengths
+        codes = self._codes(steps)
+        after = states.copy()
+        for start in range(0, len(order), _BLOCK):
+            block = order[start : start + _BLOCK]
+            after[block] = self._walk(states[block], codes, first[block], lengths[block])
         return after
 
-    def _step(self, h: npt.NDArray[np.int32], x: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
-        product = h.astype(np.float64) @ self._hidden  # [m, 3 * HIDDEN]
-        gates = product[:, : 2 * HIDDEN]
-        gates += x[:, : 2 * HIDDEN]
-        r_z = _at(_SIGMOID, gates)  # [m, 2 * HIDDEN]
-        candidate = product[:, 2 * HIDDEN :]
-        candidate += self._hidden_bias
-        candidate *= r_z[:, :HIDDEN]
-        candidate += x[:, 2 * HIDDEN :]
-        n = _at(_TANH, candidate)  # [m, HIDDEN]
+    def _walk(self, states: States, codes: Codes, first: Ints, lengths: Ints) -> npt.NDArray[np.int32]:
+        """Return states after their steps, longest first: those still busy are always the first m."""
+        busy = len(lengths) - np.searchsorted(lengths[::-1], np.arange(lengths[0]), side="right")
+        which = np.concatenate([first[:m] + k for k, m in enumerate(busy.tolist())])
+        gates, candidate = self._inputs([code[which] for code in codes])  # wave after wave
+        h = states.astype(np.int32)
+        at = 0
+        for m in busy.tolist():
+            h[:m] = self._step(h[:m], gates[at : at + m], candidate[at : at + m])
+            at += m
+        return h
+
+    def _step(
+        self, h: npt.NDArray[np.int32], gates: npt.NDArray[np.float32], candidate: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.int32]:
+        before = h.astype(np.float64)
+        product = before @ self._hidden_gates  # [m, 2 * HIDDEN]
+        product += gates
+        r_z = _at(_SIGMOID, product)
+        product = before @ self._hidden_candidate  # [m, HIDDEN]
+        product += self._hidden_bias
+        product *= r_z[:, :HIDDEN]
+        product += candidate
+        n = _at(_TANH, product)
         difference = h - n
         difference *= r_z[:, HIDDEN:]
         difference += _ONE // 2
@@ -155,19 +175,31 @@ class Predictor:
         difference += n
         return difference
 
-    def _inputs(self, steps: Steps, which: Ints) -> npt.NDArray[np.float32]:
-        rows = self.item_rows(steps.item[which])
-        x = self._item_table[rows] if self._item_table is not None else self._item_inputs(rows)
-        ts_ms, before_ms = steps.ts_ms[which], steps.before_ms[which]
-        gap = gap_code(np.where(before_ms < 0, -1, ts_ms - before_ms))
-        x += self._action_gap[steps.action[which].astype(np.intp) * GAPS + gap]
-        x += self._hour[hour_of_week(ts_ms, self.card.utc_offset_h)]
-        x += self._context[steps.context[which]]
-        return x
+    def _codes(self, steps: Steps) -> Codes:
+        """Return which rows of the tables of inputs each step adds up."""
+        gap = gap_code(np.where(steps.before_ms < 0, -1, steps.ts_ms - steps.before_ms))
+        return [
+            self.item_rows(steps.item),
+            steps.action.astype(np.intp) * GAPS + gap,
+            hour_of_week(steps.ts_ms, self.card.utc_offset_h),
+            steps.context,
+        ]
+
+    def _inputs(self, codes: Codes) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Return the inputs of the gates [steps, 2 * HIDDEN] and of the candidate [steps, HIDDEN]."""
+        item, *others = codes
+        if self._item_tables is None:
+            sums = _parts(self._item_inputs(item))
+        else:
+            sums = self._item_tables[0][item], self._item_tables[1][item]
+        for part, total in enumerate(sums):
+            for tables, code in zip(self._tables, others, strict=True):
+                total += tables[part][code]
+        return sums
 
     def _item_inputs(self, rows: Ints) -> npt.NDArray[np.float32]:
         product = self.embedding[rows].astype(np.float64) @ self._item_input
-        return np.rint(product / WEIGHT_UNIT).astype(np.float32)
+        return (np.rint(product / WEIGHT_UNIT) + _TO_INDEX).astype(np.float32)
 
     def heads(self, states: States, window_bins: Ints) -> tuple[Floats, Floats]:
         """Return what the state says of the next event.

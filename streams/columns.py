@@ -44,7 +44,8 @@ class Padded(NamedTuple):
 
     def lengths(self) -> Ints:
         """Return the length of each string [strings]."""
-        return np.asarray(self.keep.sum(axis=1, dtype=np.int64))
+        # a mask's bytes add up twice as fast as its truths
+        return np.asarray(self.keep.view(np.uint8).sum(axis=1, dtype=np.uint32), np.int64)
 
     def strings(self) -> list[bytes]:
         """Return the strings one by one."""

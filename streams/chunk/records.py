@@ -13,6 +13,7 @@ from models.state import Ints
 from streams.columns import Mask, Padded, Template
 
 _NO_HEADERS = b"\0"
+_ATTRIBUTES_AND_TIME = b"\0\0"
 _MOST_NUMBERS = 16
 """No record spends more bytes than this on attributes, timestamp, offset and the lengths of record, key and value."""
 
@@ -40,32 +41,30 @@ def record_batches(
     Raises:
         ValueError: a record is larger than a batch.
     """
+    headers = headers or _constant(len(part), _NO_HEADERS)
     key_length, value_length = keys.lengths(), values.lengths()
-    headers_length = headers.lengths() if headers else 1
-    largest = key_length + value_length + headers_length + _MOST_NUMBERS
+    content = key_length + value_length + headers.lengths()
+    largest = content + _MOST_NUMBERS
     if int(largest.max()) > max_bytes:
         raise ValueError(f"a record of {int(largest.max())} bytes does not fit a batch of {max_bytes}")
     first = _first_of_batch(part, largest, max_bytes)
     starts = np.flatnonzero(first)
     ends = np.append(starts[1:], len(part))
-    body = [
-        _constant(len(part), b"\0\0"),
-        varint(np.arange(len(part)) - np.repeat(starts, ends - starts)),
-        varint(key_length),
-        keys,
-        varint(value_length),
-        values,
-        headers or _constant(len(part), _NO_HEADERS),
-    ]
-    length = np.sum([piece.lengths() for piece in body], axis=0)
-    record = _side_by_side([varint(length), *body])
+    offset = varint(np.arange(len(part)) - np.repeat(starts, ends - starts))
+    key_number, value_number = varint(key_length), varint(value_length)
+    length = len(_ATTRIBUTES_AND_TIME) + content
+    for number in (offset, key_number, value_number):
+        length += number.lengths()
+    length_number = varint(length)
+    fixed = _constant(len(part), _ATTRIBUTES_AND_TIME)
+    record = _side_by_side([length_number, fixed, offset, key_number, keys, value_number, values, headers])
     flat = memoryview(record.data[record.keep])  # type: ignore[arg-type]
-    until = np.cumsum(record.lengths())[ends - 1].tolist()
+    until = np.cumsum(length + length_number.lengths())[ends - 1].tolist()
     batches: dict[int, list[Batch]] = {}
-    for number, begin, end, records in zip(
+    for its, begin, end, records in zip(
         part[starts].tolist(), [0, *until], until, (ends - starts).tolist(), strict=False
     ):
-        batches.setdefault(number, []).append(Batch(flat[begin:end], records))
+        batches.setdefault(its, []).append(Batch(flat[begin:end], records))
     return batches
 
 

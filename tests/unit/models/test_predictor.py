@@ -194,8 +194,8 @@ def test_model_without_items_knows_none() -> None:
 def test_more_items_than_the_table_takes_give_the_same_states(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predictor, "_TABLE_ITEMS", MODEL_ITEMS - 1)
     without_table = Predictor(MODEL)
-    assert without_table._item_table is None
-    assert SERVING._item_table is not None
+    assert without_table._item_tables is None
+    assert SERVING._item_tables is not None
     lengths = np.full(20, 10)
     steps, states = random_steps(200), random_states(20)
     assert without_table.advance(states, steps, lengths).tobytes() == SERVING.advance(states, steps, lengths).tobytes()
