@@ -34,6 +34,9 @@ from streams.settings import Settings, read_settings
 from streams.topics import TABLE, changelog
 
 PARTITIONS = 8
+ALIGN_WAIT_S = 0.2
+"""Other peers wait as long for a topic that is read to its end, or less; ten times as long for one with more."""
+
 _OUTPUT = Template(b'{"user_id":\0user\0,"event_id":\0event\0,"p":[\0p\0,\0p\0,\0p\0,\0p\0]}')
 
 
@@ -143,24 +146,35 @@ class Agent:
         self._app, self._table, self._job = app, table, job
 
     async def consume(self, stream: Any) -> None:  # noqa: ANN401 - Faust's stream
-        """Answer chunk after chunk; tell the run when the first one came."""
-        told = False
+        """Answer chunk after chunk: one is computed in a thread while the one before it is being written."""
+        before: asyncio.Future[None] | None = None
         async for event in stream.noack().events():
-            if not told:
+            if before is None:
                 os.write(1, b"FIRST %f\n" % time.time())
-                told = True
             try:
-                await self._handle(event.value)
+                changes, batches = await asyncio.to_thread(self._job.step, event.value, self._table)
+                if before is not None:
+                    await before
+                writes = self._write(changes, batches)
+                await asyncio.sleep(0)  # each write begins: the rows are in memory before the next chunk is computed
             except Exception as error:  # noqa: BLE001 - a bug: end before the chunk is acknowledged
                 fail_stop("a chunk failed", error)
-            event.ack()
+            before = asyncio.ensure_future(_acknowledge(event, writes))
 
-    async def _handle(self, polled: Mapping[TP, Sequence[Any]]) -> None:
-        changes, batches = self._job.step(polled, self._table)
-        await asyncio.gather(
+    def _write(self, changes: list[Change], batches: dict[int, list[Batch]]) -> asyncio.Future[Any]:
+        send, topic = self._app.batches.send_batches, self._job.theirs.OUT
+        return asyncio.gather(
             *(self._table.write(*change) for change in changes),
-            *(self._app.batches.send_batches(self._job.theirs.OUT, number, part) for number, part in batches.items()),
+            *(send(topic, number, part) for number, part in batches.items()),
         )
+
+
+async def _acknowledge(event: Any, writes: asyncio.Future[Any]) -> None:  # noqa: ANN401 - Faust's event
+    try:
+        await writes
+    except Exception as error:  # noqa: BLE001 - as above
+        fail_stop("a chunk was not written", error)
+    event.ack()
 
 
 def make_app(settings: Settings, job: Job, folder: Path) -> ChunkApp:
@@ -168,7 +182,7 @@ def make_app(settings: Settings, job: Job, folder: Path) -> ChunkApp:
     app = ChunkApp(
         settings.group,
         kafka_arguments=aiokafka_arguments(settings),
-        align_wait_s=settings.align_wait_ms / 1000,
+        align_wait_s=ALIGN_WAIT_S,
         broker=[f"kafka://{server}" for server in servers(settings)],
         store="memory://",
         datadir=folder,
