@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format clean
+.PHONY: help demo test check format peers clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,8 +28,10 @@ format: $(READY) ## Put the code in form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+peers: .peers/.ready ## Set up .peers/bin/python, for benchmark throughput --peers DIR
+
 clean: ## Delete what make made: the virtual environment, the demo's model, builds, caches
-	rm -rf $(VENV) .nextact build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .peers .nextact build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find streams models schemas tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt
@@ -40,4 +42,10 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --upgrade pip
 	$(BIN)/python -m pip install --constraint constraints.txt --build-constraint constraints.txt \
 	  --editable '.[demo,benchmark,plots]' --group dev
+	@touch $@
+
+.peers/.ready: pyproject.toml constraints-peers.txt
+	$(PYTHON) -m venv .peers
+	.peers/bin/python -m pip install --quiet --constraint constraints-peers.txt --upgrade pip
+	.peers/bin/python -m pip install --constraint constraints-peers.txt --group peers
 	@touch $@

@@ -54,6 +54,12 @@ def test_make_clean_deletes_every_folder_that_git_ignores() -> None:
     assert [name for name in ignored if name not in deleted] == []
 
 
+def test_peers_have_constraints_of_their_own() -> None:
+    pins = {canonicalize_name(line.name): line for line in map(Requirement, _constraints("constraints-peers.txt"))}
+    for need in map(Requirement, PROJECT["dependency-groups"]["peers"]):
+        assert need.specifier.contains(next(iter(pins[canonicalize_name(need.name)].specifier)).version)
+
+
 def test_constraints_pin_all_that_gets_installed_and_fit_what_the_project_asks_for() -> None:
     lines = [Requirement(line.partition("#")[0]) for line in _constraints()]
     pins = {canonicalize_name(line.name): line for line in lines}
@@ -86,8 +92,8 @@ def _third_parties() -> Iterator[str]:
                 yield from (top for name in names if (top := name.partition(".")[0]) not in ours)
 
 
-def _constraints() -> list[str]:
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
+def _constraints(name: str = "constraints.txt") -> list[str]:
+    lines = (ROOT / name).read_text().splitlines()
     return [line for line in lines if line and not line.startswith("#")]
 
 
