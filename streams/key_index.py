@@ -86,7 +86,10 @@ class KeyIndex:
 
     def find(self, keys: Sequence[bytes]) -> Ints:
         """Return the place of each key [keys], -1 where it has none."""
-        places = self._likely(_bits(keys))
+        return self._find(keys, _bits(keys))
+
+    def _find(self, keys: Sequence[bytes], bits: Ints) -> Ints:
+        places = self._likely(bits)
         places[~self._same(keys, places)] = -1
         if self._elsewhere:
             missing = np.flatnonzero(places < 0)
@@ -96,16 +99,18 @@ class KeyIndex:
 
     def add(self, keys: Sequence[bytes]) -> Ints:
         """Return the place of each key [keys]; those that had none have one now. A key may stand there twice."""
-        places = self.find(keys)
+        bits = _bits(keys)
+        places = self._find(keys, bits)
         missing = np.flatnonzero(places < 0)
         if len(missing):
             coming = [keys[k] for k in missing.tolist()]
-            new = list(dict.fromkeys(coming))
+            new, bits = list(dict.fromkeys(coming)), bits[missing]
             places[missing] = np.arange(len(coming)) + self._count
             if len(new) < len(coming):
                 place = dict(zip(new, count(self._count), strict=False))
                 places[missing] = [place[key] for key in coming]
-            self._append(new)
+                bits = _bits(new)
+            self._append(new, bits)
         return places
 
     def _likely(self, bits: Ints) -> Ints:
@@ -136,7 +141,7 @@ class KeyIndex:
             same[np.flatnonzero(same)[np.repeat(np.arange(len(lengths)), lengths)[differs]]] = False
         return same
 
-    def _append(self, keys: list[bytes]) -> None:
+    def _append(self, keys: list[bytes], bits: Ints) -> None:
         """Take in keys that have no place, each once."""
         first, self._count = self._count, self._count + len(keys)
         text = b"".join(keys)
@@ -150,7 +155,6 @@ class KeyIndex:
             self._start = wider
         self._start.reserve(self._count + 1)
         self._start.array[first + 1 : self._count + 1] = begin + np.cumsum(np.fromiter(map(len, keys), np.int64))
-        bits = _bits(keys)
         places: Ints = np.arange(first, self._count)
         if self._count > len(self._bits) * _FULL:
             bits, places = self._emptied(bits, places)

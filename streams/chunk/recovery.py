@@ -67,7 +67,7 @@ class ChunkRecovery(Recovery):
         """Stop the flow first, or the fetcher reads on before the seek to the committed offsets."""
         self.app.consumer.stop_flow()
         for table in self.tables.values():
-            await table.check_inputs()
+            table.check_inputs()
         await super().on_recovery_completed(generation_id)
         owned = sorted(tp.partition for tp in self.active_tps)
         users = sum(len(table.data) for table in self.tables.values())

@@ -7,7 +7,7 @@ zombie, a worker paused past its session. The owner repairs what it wrote as soo
 
 import asyncio
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import faust
@@ -147,6 +147,7 @@ class ChunkTable(faust.Table):
     data: ChunkStore
     input_topics: Sequence[str] = ()
     empty: Rows = _EMPTY
+    _input_ends: Mapping[int, Sequence[int]] = {}  # by partition
 
     def _new_store(self) -> ChunkStore:
         return ChunkStore(URL("memory://"), self.app, self, table_name=self.name, loop=self.loop, empty=self.empty)
@@ -163,31 +164,38 @@ class ChunkTable(faust.Table):
         """
         return self.data.users.partitions[partition].read(keys)
 
-    async def check_inputs(self) -> None:
+    def check_inputs(self) -> None:
         """End with code 2 if the rows have seen more of an input topic than there is: it is not the topic they know.
 
         All its events would be taken for redelivered ones.
         """
-        for number, rows in self.data.users.partitions.items():
-            inputs = [TP(topic, number) for topic in self.input_topics]
-            seen = rows.rows["applied"].max(axis=0, initial=-1).tolist()
-            ends = await self.app.consumer.highwaters(*inputs)
-            for tp, last in zip(inputs, seen, strict=True):
-                if last >= ends.get(tp, 0):
+        for number, ends in self._input_ends.items():
+            rows = self.data.users.of(number).rows
+            seen = rows["applied"].max(axis=0, initial=-1).tolist()
+            for topic, last, end in zip(self.input_topics, seen, ends, strict=True):
+                if last >= end:
                     fail_stop(
                         "the state has seen more of an input topic than it holds: the topic was deleted and made anew,"
                         " or is of another cluster. Restore it, or start with another NEXTACT_GROUP",
                         code=EXIT_CONFIGURATION,
-                        topic=tp.topic,
+                        topic=topic,
                         partition=number,
                         seen=last,
-                        end=ends.get(tp, 0),
+                        end=end,
                     )
 
     async def claim(self, partitions: Sequence[int]) -> None:
-        """Fence: recovery reads up to our marker, and ignores what others write after it."""
+        """Fence: recovery reads up to our marker, and ignores what others write after it.
+
+        Whoever wrote a row before it had read no further than to where the input topics now end. That is asked here,
+        while nothing is fetched: on the same connection an answer comes after that to the fetch, which waits.
+        """
         marker = [Record(MARKER, self.data.writer, [])]
         await asyncio.gather(*(self.app.batches.send(self.changelog_topic_name, p, marker) for p in partitions))
+        if self.input_topics:
+            inputs = [TP(topic, p) for p in partitions for topic in self.input_topics]
+            ends = await self.app.consumer.highwaters(*inputs)
+            self._input_ends = {p: [ends.get(TP(topic, p), 0) for topic in self.input_topics] for p in partitions}
 
     async def write(self, partition: int, keys: Sequence[bytes], rows: Rows) -> None:
         """Set the rows of these users, in memory at once; return when the changelog has acknowledged them."""
