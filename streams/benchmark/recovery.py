@@ -16,9 +16,9 @@ from models.predictor import Predictor
 from schemas.cloudevents import Headers
 from schemas.partitioner import partition
 from schemas.topics import INPUTS, NEXT_ACTIONS, physical_name
+from streams.benchmark.final_state import BenchmarkFailed
 from streams.benchmark.known_users import LAST_MS, fill_changelog, known_users
 from streams.benchmark.report import Spread, spread
-from streams.benchmark.throughput import BenchmarkFailed
 from streams.benchmark.workload import random_model
 from streams.chunk.table import VALUE
 from streams.clients import consumer, producer

@@ -2,7 +2,7 @@
 
 import typer
 
-from streams.commands.benchmark import latency, throughput
+from streams.commands.benchmark import latency, memory, recovery, throughput
 
 app = typer.Typer(help="Measure the pipeline on a real broker.", no_args_is_help=True)
 
@@ -13,4 +13,6 @@ def main() -> None:
 
 
 app.command()(throughput.throughput)
+app.command()(recovery.recovery)
+app.command()(memory.memory)
 app.command()(latency.latency)
