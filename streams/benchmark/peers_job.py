@@ -222,9 +222,10 @@ def main(folder: str, bootstrap: str, group: str) -> None:
     configure_logging(settings.log_level, settings.log_format)
     topic = changelog(settings)
     with admin(settings) as client:
-        wanted = {"num_partitions": PARTITIONS, "replication_factor": -1, "configs": topic.config}
-        client.create_topics({topic.name: wanted})
-        client.wait_for_topics([topic.name])
+        if topic.name not in client.list_topics():
+            wanted = {"num_partitions": PARTITIONS, "replication_factor": -1, "configs": topic.config}
+            client.create_topics({topic.name: wanted})
+            client.wait_for_topics([topic.name])
     with tempfile.TemporaryDirectory(prefix="nextact-") as data:
         app = make_app(settings, job, Path(data))
         worker = faust.Worker(app, override_logging=False, redirect_stdouts=False, quiet=True)

@@ -1,13 +1,8 @@
 """The input of the benchmarks."""
 
-import sys
-from importlib import import_module
-from pathlib import Path
-from types import ModuleType
-
 import numpy as np
 import pytest
-from peers_folder import peers_folder
+from peers_folder import peers_modules
 
 from schemas.topics import INPUTS
 from streams.benchmark.workload import workload
@@ -33,21 +28,7 @@ def test_sharp_head_is_one_user_and_leaves_the_other_events_alone() -> None:
     assert sharp.totals()[b"u1"][1] > 0, "the head clicks too"
 
 
-@pytest.fixture
-def load(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The peers' module that makes their input; it needs no Kafka client for that."""
-    folder: Path = peers_folder()
-    for name, needed in (("confluent_kafka", ["Producer"]), ("confluent_kafka.admin", ["AdminClient", "NewTopic"])):
-        module = ModuleType(name)
-        vars(module).update(dict.fromkeys(needed))
-        monkeypatch.setitem(sys.modules, name, module)
-    for name in ("job", "load"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.syspath_prepend(folder)
-    return import_module("load")
-
-
-def test_is_the_input_of_the_peers_job(load: ModuleType) -> None:
+def test_is_the_input_of_the_peers_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    load = peers_modules(monkeypatch)["load"]
     theirs = [(INPUTS[action], *rest) for action, *rest in load.payloads(load.generate(20_000, 3000, 5))]
     assert list(workload(20_000, 3000, seed=5).messages()) == theirs
