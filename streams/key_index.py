@@ -1,7 +1,8 @@
 """Keys to places in an array: a hash table in numpy, 20 bytes a key besides the key itself where a dict needs 130."""
 
+import mmap
 from collections.abc import Iterator, Sequence
-from itertools import count
+from itertools import count as counting_from
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,9 +12,6 @@ from models.state import Ints
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
-STEP_BYTES = 1 << 20
-"""The most that an array is made longer than it must be."""
-
 _WIDTH = 16  # slots of a bucket
 _FULL = 12  # keys a bucket, on average, when there must be more buckets
 _ROOMY = 8  # and when there just have been made more
@@ -21,7 +19,7 @@ _AT_ONCE = 10_000  # keys inserted at once: temporary arrays stay small
 
 
 class Growing:
-    """An array that is made longer where it lies, in small steps: its pages move, they are not copied.
+    """An array that is made longer where it lies: its pages move, they are not copied, and count when they are used.
 
     >>> numbers = Growing(np.uint8)
     >>> numbers.reserve(3)
@@ -31,19 +29,21 @@ class Growing:
 
     def __init__(self, dtype: npt.DTypeLike) -> None:
         self.array: npt.NDArray[Any] = np.empty(0, dtype)
+        self._memory = _pages(mmap.PAGESIZE)
 
     def reserve(self, length: int) -> None:
         """Make it at least so long; what is new in it is zero."""
-        have = len(self.array)
-        if length <= have:
+        dtype = self.array.dtype
+        if length <= len(self.array):
             return
-        longer = max(length, have + min(have // 2, STEP_BYTES // self.array.itemsize))
+        count = length + length // 4
+        self.array = np.empty(0, dtype)  # lets go of the memory
         try:
-            self.array.resize(longer)
-        except ValueError:  # someone holds a view of it
-            copy = np.zeros(have + have // 2 + length, self.array.dtype)
-            copy[:have] = self.array
-            self.array = copy
+            self._memory.resize(count * dtype.itemsize)
+        except (BufferError, SystemError):  # someone holds a view of it, or the system cannot
+            old, self._memory = self._memory, _pages(count * dtype.itemsize)
+            np.frombuffer(self._memory, np.uint8)[: len(old)] = np.frombuffer(old, np.uint8)
+        self.array = np.frombuffer(self._memory, dtype, count)
 
 
 class KeyIndex:
@@ -107,7 +107,7 @@ class KeyIndex:
             new, bits = list(dict.fromkeys(coming)), bits[missing]
             places[missing] = np.arange(len(coming)) + self._count
             if len(new) < len(coming):
-                place = dict(zip(new, count(self._count), strict=False))
+                place = dict(zip(new, counting_from(self._count), strict=False))
                 places[missing] = [place[key] for key in coming]
                 bits = _bits(new)
             self._append(new, bits)
@@ -191,3 +191,8 @@ class KeyIndex:
 
 def _bits(keys: Sequence[bytes]) -> Ints:
     return np.fromiter(map(hash, keys), np.int64, len(keys)).astype(np.uint32)
+
+
+def _pages(size: int) -> mmap.mmap:
+    """Return memory that is zero, and nobody else's: from the allocator, a growing array would leave holes."""
+    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
