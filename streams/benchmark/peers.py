@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from kafka.errors import UnknownTopicOrPartitionError
@@ -43,6 +43,7 @@ class Ratio(msgspec.Struct, frozen=True):
     """How many times as good one of ours is as a peer, by the medians."""
 
     events_per_s: float
+    last_60: float | None  # events/s, against the last 60 % of its events: a JVM is warm by then
     cpu: float  # events for the same CPU time
 
 
@@ -52,7 +53,7 @@ class Peer(msgspec.Struct, frozen=True):
     name: str
     events: int
     events_per_s: Spread  # from the first event to the last output
-    events_per_s_last_60: Spread | None  # of the last 60 % of the events: the JVM is warm by then
+    events_per_s_last_60: Spread | None  # of the last 60 % of the events
     cpu_us_per_event: Spread
     memory_mb: Spread
     changelog_records_per_event: float
@@ -194,23 +195,33 @@ class PeersJob:
         return rows
 
 
-def with_ratios(peers: Sequence[Peer], ours: Mapping[str, tuple[float, float]]) -> list[Peer]:
+class Ours(NamedTuple):
+    """Medians of one of ours."""
+
+    events_per_s: float
+    last_60: float  # events/s when warm
+    cpu_us: float
+
+
+def with_ratios(peers: Sequence[Peer], ours: Mapping[str, Ours]) -> list[Peer]:
     """Return peers with the ratios of ours to them.
 
     Args:
         peers: measured in this run.
-        ours: events/s and CPU us an event of what is compared, by name.
+        ours: what is compared, by name.
     """
     return [
-        msgspec.structs.replace(
-            peer,
-            ratios={
-                name: Ratio(events_per_s / peer.events_per_s.median, peer.cpu_us_per_event.median / cpu_us)
-                for name, (events_per_s, cpu_us) in ours.items()
-            },
-        )
-        for peer in peers
+        msgspec.structs.replace(peer, ratios={name: _ratio(one, peer) for name, one in ours.items()}) for peer in peers
     ]
+
+
+def _ratio(ours: Ours, peer: Peer) -> Ratio:
+    late = peer.events_per_s_last_60
+    return Ratio(
+        events_per_s=ours.events_per_s / peer.events_per_s.median,
+        last_60=ours.last_60 / late.median if late else None,
+        cpu=peer.cpu_us_per_event.median / ours.cpu_us,
+    )
 
 
 def _peer(name: str, rows: Sequence[dict[str, Any]]) -> Peer:

@@ -7,8 +7,9 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
-    from streams.benchmark.peers import Peer
+    from streams.benchmark.peers import Ours, Peer
     from streams.benchmark.throughput import Measured, Variant
 
 
@@ -85,22 +86,24 @@ def _variants(slates: str, head: float) -> "list[Variant]":
     return [*variants, Variant(0, NO_SLATE_ITEMS, head)] if head else variants
 
 
-def _ours(measured: "list[Measured]", peers: "list[Peer]") -> dict[str, tuple[float, float]]:
-    """Return events/s and CPU us an event of our whole job without slates, and of the peers' job on our chunk path."""
+def _ours(measured: "list[Measured]", peers: "list[Peer]") -> "dict[str, Ours]":
+    """Return the medians of our whole job without slates, which is warm, and of the peers' job on our chunk path."""
+    from streams.benchmark.peers import Ours
+
     ours = {}
     for each in measured:
         if not each.variant.slate_size and not each.variant.head:
-            ours["whole job"] = each.spread("events_per_s").median, each.spread("cpu_us_per_event").median
+            rate = each.spread("events_per_s").median
+            ours["whole job"] = Ours(rate, rate, each.spread("cpu_us_per_event").median)
     for peer in peers:
-        if peer.name == "nextact":
-            ours["nextact"] = peer.events_per_s.median, peer.cpu_us_per_event.median
+        if peer.name == "nextact" and peer.events_per_s_last_60:
+            rates = peer.events_per_s.median, peer.events_per_s_last_60.median
+            ours["nextact"] = Ours(*rates, peer.cpu_us_per_event.median)
     return ours
 
 
 def _show(console: "Console", measured: "list[Measured]", peers: "list[Peer]") -> None:
-    from rich.table import Table
-
-    from streams.benchmark.report import Spread, number, table
+    from streams.benchmark.report import Spread, table
 
     for each in measured:
         last = each.runs[-1]
@@ -109,18 +112,40 @@ def _show(console: "Console", measured: "list[Measured]", peers: "list[Peer]") -
         figures |= {shown: each.limit_spread(name) for name, shown in LIMIT_SHOWN.items()}
         figures |= {f"  {name}, us/event (last run)": took for name, took in last.stage_us_per_event.items()}
         console.print(table(figures, title=str(each.variant)))
-    if not peers:
-        return
-    shown = Table("peers' job", title="The peers' job, and how many times as good we are: events/s, CPU an event")
-    for name in ("events/s", "last 60 %", "CPU us/event", "MB", "agree", *peers[0].ratios):
+    if peers:
+        console.print(_measured_table(peers), _ratios_table(peers))
+
+
+def _measured_table(peers: "list[Peer]") -> "Table":
+    from rich.table import Table
+
+    from streams.benchmark.report import number
+
+    shown = Table("peer", title="The peers' job, medians")
+    for name in ("events", "events/s", "last 60 %", "CPU us", "MB", "agree"):
         shown.add_column(name, justify="right")
     for peer in peers:
-        last60 = number(peer.events_per_s_last_60.median) if peer.events_per_s_last_60 else ""
+        last_60 = number(peer.events_per_s_last_60.median) if peer.events_per_s_last_60 else ""
         agree = f"{peer.agree:.1%}" if peer.agree is not None else ""
-        ratios = [f"{number(ratio.events_per_s)}, {number(ratio.cpu)}" for ratio in peer.ratios.values()]
-        cells = number(peer.events_per_s.median), last60, number(peer.cpu_us_per_event.median)
-        shown.add_row(peer.name, *cells, number(peer.memory_mb.median), agree, *ratios)
-    console.print(shown)
+        figures = map(number, (peer.events_per_s.median, peer.cpu_us_per_event.median, peer.memory_mb.median))
+        events_per_s, cpu_us, memory_mb = figures
+        shown.add_row(peer.name, f"{peer.events:,}", events_per_s, last_60, cpu_us, memory_mb, agree)
+    return shown
+
+
+def _ratios_table(peers: "list[Peer]") -> "Table":
+    from rich.table import Table
+
+    from streams.benchmark.report import number
+
+    shown = Table("times as good as", title="Ours, by events/s and by CPU time an event")
+    for ours in peers[0].ratios:
+        for figure in (f"{ours}: events/s", "last 60 %", "CPU"):
+            shown.add_column(figure, justify="right")
+    for peer in peers:
+        figures = [(ratio.events_per_s, ratio.last_60, ratio.cpu) for ratio in peer.ratios.values()]
+        shown.add_row(peer.name, *("" if figure is None else number(figure) for three in figures for figure in three))
+    return shown
 
 
 NO_SLATE_ITEMS = 10_000
@@ -129,7 +154,7 @@ SHOWN = {
     "events_per_s": "events/s",
     "cpu_us_per_event": "CPU us/event",
     "share_of_limit": "share of the limit",
-    "equal_forecasts": "users whose forecasts equal those in order of time",
+    "equal_forecasts": "users with forecasts as in order of time",
     "bytes_in_per_event": "bytes in/event",
     "bytes_out_per_event": "bytes out/event",
     "changelog_bytes_per_event": "changelog bytes/event",

@@ -7,7 +7,7 @@ import pytest
 
 from streams.benchmark import peers
 from streams.benchmark.final_state import BenchmarkFailed
-from streams.benchmark.peers import Peer, PeersJob, Ratio, with_ratios
+from streams.benchmark.peers import Ours, Peer, PeersJob, Ratio, with_ratios
 from streams.errors import SettingsError
 from streams.settings import read_settings
 
@@ -82,8 +82,8 @@ def test_refused_check_fails_the_run(tmp_path: Path) -> None:
 
 
 def test_ratios_are_ours_to_theirs(tmp_path: Path) -> None:
-    [quix] = with_ratios(run(tmp_path, ["quix"]), {"ours": (4000.0, 5.0)})
-    assert quix.ratios == {"ours": Ratio(events_per_s=4.0, cpu=4.0)}
+    [quix] = with_ratios(run(tmp_path, ["quix"]), {"ours": Ours(4000, 5000, 5)})
+    assert quix.ratios == {"ours": Ratio(events_per_s=4, last_60=2.5, cpu=4)}
 
 
 def test_what_is_missing_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
