@@ -83,20 +83,21 @@ class ChunkStore(Store):
     def apply_records(self, tp: TP, records: Sequence[Any]) -> None:
         """Take in records of the changelog."""
         rows = self.users.of(tp.partition)
-        keys: list[bytes] = []
-        values: list[bytes] = []
-        for record in records:
-            if record.key == MARKER:
-                self._apply(tp, rows, keys, values)
-                keys, values = [], []
-                self.owner[tp.partition] = record.value
-            elif record.value is not None:
-                keys.append(record.key)
-                values.append(record.value)
-        self._apply(tp, rows, keys, values)
+        keys: list[bytes] = [record.key for record in records]
+        values: list[bytes | None] = [record.value for record in records]
+        begin = 0
+        while MARKER in keys[begin:]:
+            marker = keys.index(MARKER, begin)
+            self._apply(tp, rows, keys[begin:marker], values[begin:marker])
+            self.owner[tp.partition] = values[marker] or b""
+            begin = marker + 1
+        self._apply(tp, rows, keys[begin:], values[begin:])
         self.offsets[tp.partition] = records[-1].offset
 
-    def _apply(self, tp: TP, rows: PartitionRows, keys: list[bytes], values: list[bytes]) -> None:
+    def _apply(self, tp: TP, rows: PartitionRows, keys: list[bytes], logged: list[bytes | None]) -> None:
+        values = [value for value in logged if value is not None]
+        if len(values) < len(keys):
+            keys = [key for key, value in zip(keys, logged, strict=True) if value is not None]
         if not keys:
             return
         blob = b"".join(values)
