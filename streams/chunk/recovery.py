@@ -1,7 +1,9 @@
 """Recovery of the table in bulk, without the races of the stock one."""
 
+import ctypes
 import time
 from collections.abc import Awaitable
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -69,9 +71,16 @@ class ChunkRecovery(Recovery):
         for table in self.tables.values():
             table.check_inputs()
         await super().on_recovery_completed(generation_id)
+        _give_back()
         owned = sorted(tp.partition for tp in self.active_tps)
         users = sum(len(table.data) for table in self.tables.values())
         _log.info("ready", partitions=owned, users=users, recovery_s=round(self.took_s or 0, 2))
+
+
+def _give_back() -> None:
+    """Return to the system what the fetches took: the allocator would keep some 30 MB for good."""
+    with suppress(AttributeError):  # not glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 class ChunkTableManager(TableManager):
