@@ -2,7 +2,7 @@
 
 import typer
 
-from streams.commands.benchmark import latency, memory, recovery, throughput
+from streams.commands.benchmark import latency, memory, recovery, scaling, throughput
 
 app = typer.Typer(help="Measure the pipeline on a real broker.", no_args_is_help=True)
 
@@ -16,3 +16,4 @@ app.command()(throughput.throughput)
 app.command()(recovery.recovery)
 app.command()(memory.memory)
 app.command()(latency.latency)
+app.command()(scaling.scaling)
