@@ -23,7 +23,7 @@ from streams.worker_process import Samples, WorkerProcess, handled
 WARM_UP = 0.1
 """Share of the events before the clock starts."""
 
-LEAST_CHUNKS = 50
+LEAST_CHUNKS = 20
 """A chunk holds at most the events divided by this: a small run has chunks to be timed too."""
 
 PATIENCE_S = 600

@@ -14,7 +14,9 @@ from kafka import TopicPartition
 from peers_folder import peers_folder, peers_modules
 
 from schemas.topics import INPUTS, topics
-from streams.benchmark.peers import TOPICS
+from streams.benchmark import peers as module
+from streams.benchmark.final_state import BenchmarkFailed
+from streams.benchmark.peers import TOPICS, PeersJob
 from streams.benchmark.throughput import fill
 from streams.benchmark.workload import Workload, workload
 from streams.clients import admin, consumer
@@ -98,3 +100,36 @@ def test_every_event_is_answered_once_as_the_reference_has_it(
         ours[int(prediction.event_id[1:])] = prediction.p
     assert np.abs(ours - reference).max() < 1e-5
     assert recovered_users(settings, tmp_path / "again.log") == len(input_.totals())
+
+
+def test_peers_delete_only_what_they_created(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_NEEDED", {})
+    (tmp_path / "run.py").touch()
+    job = PeersJob(tmp_path, ["limit"])
+    with admin(settings) as client:
+        client.create_topics([TOPICS[0]])
+        client.wait_for_topics([TOPICS[0]])
+        with (
+            pytest.raises(BenchmarkFailed, match=f"would delete topics that are there: {TOPICS[0]}"),
+            job.topics(settings),
+        ):
+            pytest.fail("it must not begin")
+        assert TOPICS[0] in client.list_topics()
+        client.delete_topics([TOPICS[0]])
+        with job.topics(settings):
+            client.create_topics([TOPICS[1]])
+            client.wait_for_topics([TOPICS[1]])
+        assert TOPICS[1] not in client.list_topics()
+
+
+def test_run_of_the_peers_checks_ours_too(settings: Settings, tmp_path: Path) -> None:
+    pytest.importorskip("confluent_kafka", reason="pip install 'nextact[benchmark]'")
+    job = PeersJob(peers_folder(), ["limit", "nextact"])
+    with job.topics(settings):
+        limit, ours = job.run(settings, tmp_path, EVENTS, USERS, repeat=1, say=lambda _: None)
+    assert (limit.name, ours.name) == ("limit", "nextact")
+    assert ours.events == EVENTS
+    assert ours.agree == 1
+    assert ours.changelog_records_per_event > 0
