@@ -44,6 +44,8 @@ def context_code(device: str | None, price: float | None) -> int:
     >>> context_code(None, None), context_code(None, 1.0), context_code("phone", None)
     (0, 16, 64)
     """
+    if device is None and price is None:
+        return 0
     device_code = 0 if device is None else 1 + crc32(device.encode()) % _DEVICES
     price_code = 0 if price is None else min(max(16 + int(np.floor(2 * np.log2(max(price, 1e-9)))), 1), _PRICES - 1)
     return device_code * _PRICES + price_code

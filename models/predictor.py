@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from models.features import GAPS, TIME_BINS, gap_code, hour_of_week
 from models.model_directory import OUTCOMES, TARGETS, Model
-from models.state import HIDDEN, Floats, Ints
-from models.windows import BINS, FEATURES
+from models.state import ACTIONS, HIDDEN, Floats, Ints
+from models.windows import BINS
 
 STATE_UNIT = 2.0**-14
 WEIGHT_UNIT = 2.0**-12
@@ -58,6 +58,14 @@ def _at(table: npt.NDArray[np.int32], x: npt.NDArray[np.float64]) -> npt.NDArray
 def _parts(table: npt.NDArray[_Float]) -> tuple[npt.NDArray[_Float], npt.NDArray[_Float]]:
     """Return the columns of the two gates and of the candidate, apart: numpy is twice as fast if nothing is skipped."""
     return np.ascontiguousarray(table[:, : 2 * HIDDEN]), np.ascontiguousarray(table[:, 2 * HIDDEN :])
+
+
+def _window_tables(weights: npt.NDArray[np.float64]) -> list[npt.NDArray[np.float64]]:
+    """Return a table for each window: what the bins of its actions add to the heads together [BINS**3, outputs]."""
+    view, click, purchase = weights.reshape(-1, len(ACTIONS), BINS, weights.shape[1]).swapaxes(0, 1)
+    return [
+        (a[:, None, None] + b[:, None] + c).reshape(BINS**3, -1) for a, b, c in zip(view, click, purchase, strict=True)
+    ]
 
 
 class Steps:
@@ -114,7 +122,7 @@ class Predictor:
         self._hidden_bias = grid["hidden_bias"] * (scale * STATE_UNIT)
         self._readout = grid["readout"] * STATE_UNIT
         self._readout_bias = grid["readout_bias"]
-        self._window = grid["window"]
+        self._windows = _window_tables(grid["window"])
 
     def item_rows(self, item: Ints) -> Ints:
         """Return the table row of each item hash, any shape; 0 stands for an item that the model does not know."""
@@ -211,10 +219,19 @@ class Predictor:
         Returns:
             probabilities of OUTCOMES [n, outcomes], hazards [n, TARGETS, TIME_BINS].
         """
+        blocks = range(0, len(states), _BLOCK)
+        made = [self._heads(states[start : start + _BLOCK], window_bins[start : start + _BLOCK]) for start in blocks]
+        if not made:
+            return np.zeros((0, len(OUTCOMES))), np.zeros((0, len(TARGETS), TIME_BINS))
+        actions, hazards = zip(*made, strict=True)
+        return np.concatenate(actions), np.concatenate(hazards)
+
+    def _heads(self, states: States, window_bins: Ints) -> tuple[Floats, Floats]:
         logits = states.astype(np.float64) @ self._readout
         logits += self._readout_bias
-        for feature in range(FEATURES):
-            logits += self._window[feature * BINS + window_bins[:, feature]]
+        codes = window_bins.reshape(len(states), -1, len(ACTIONS)) @ BINS ** np.arange(len(ACTIONS))[::-1]
+        for window, table in enumerate(self._windows):
+            logits += table[codes[:, window]]
         actions = np.ascontiguousarray(logits[:, : len(OUTCOMES)])
         actions -= actions.max(axis=1, keepdims=True)
         np.exp(actions, out=actions)

@@ -23,14 +23,7 @@ def log_survival(hazards: Floats, t_ms: Ints) -> Floats:
     >>> float(np.exp(log_survival(half, np.array([2000]))[0]))  # two bins passed
     0.25
     """
-    kept = np.log1p(-hazards)
-    before = np.concatenate([np.zeros((len(hazards), 1)), np.cumsum(kept, axis=1)], axis=1)
-    times = t_ms[:, None] if t_ms.ndim == 1 else t_ms
-    bin_ = np.searchsorted(GAP_EDGES_MS, times, side="right")
-    share = (times - STARTS_MS[bin_]) / WIDTHS_MS[bin_]
-    row = np.arange(len(hazards))[:, None]
-    values: Floats = before[row, bin_] + share * kept[row, bin_]
-    return values.reshape(t_ms.shape)
+    return _log_survival(*_curve(hazards), t_ms)
 
 
 def silence(hazards: Floats, silent_ms: Ints, horizon_ms: int | Ints) -> Floats:
@@ -41,4 +34,22 @@ def silence(hazards: Floats, silent_ms: Ints, horizon_ms: int | Ints) -> Floats:
         silent_ms: [n] or [n, k].
         horizon_ms: one, or [k].
     """
-    return np.exp(log_survival(hazards, silent_ms + horizon_ms) - log_survival(hazards, silent_ms))
+    curve = _curve(hazards)
+    return np.exp(_log_survival(*curve, silent_ms + horizon_ms) - _log_survival(*curve, silent_ms))
+
+
+def _curve(hazards: Floats) -> tuple[Floats, Floats]:
+    """Return the log probability to pass each bin [n, TIME_BINS], and all before it [n, TIME_BINS + 1]."""
+    kept = np.log1p(-hazards)
+    before = np.zeros((len(hazards), hazards.shape[1] + 1))
+    np.cumsum(kept, axis=1, out=before[:, 1:])
+    return kept, before
+
+
+def _log_survival(kept: Floats, before: Floats, t_ms: Ints) -> Floats:
+    times = t_ms[:, None] if t_ms.ndim == 1 else t_ms
+    bin_ = np.searchsorted(GAP_EDGES_MS, times, side="right")
+    share = (times - STARTS_MS[bin_]) / WIDTHS_MS[bin_]
+    row = np.arange(len(kept))[:, None]
+    values: Floats = before[row, bin_] + share * kept[row, bin_]
+    return values.reshape(t_ms.shape)

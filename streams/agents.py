@@ -4,31 +4,37 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import structlog
-from faust.types import TP
 
 from models.predictor import Predictor
 from models.state import Rows
 from schemas.topics import DEAD_LETTERS, INPUTS, logical_name, physical_name
 from streams.chunk.app import ChunkApp
 from streams.chunk.failure import fail_stop
+from streams.chunk.overlap import Overlap, Polled
 from streams.chunk.producer import Record
+from streams.chunk.records import Batch
 from streams.chunk.table import ChunkTable
 from streams.metrics import Metrics
 from streams.options import Options
 from streams.outputs import Output, Outputs
-from streams.pipeline import Origin, process, rescore
+from streams.pipeline import Origin, Result, process, rescore
 from streams.publishing import encoded
 
 _log = structlog.get_logger("nextact")
 
 RESCORE_BATCH = 2000
 """Silent users scored at a time: between two batches a chunk may pass."""
+
+
+class _Answer(NamedTuple):
+    result: Result
+    outputs: list[tuple[str, int, list[Batch]]]  # topic, partition and batches
 
 
 class UserEvents:
@@ -54,60 +60,53 @@ class UserEvents:
     ) -> None:
         self._app, self._table, self._model, self._options, self._metrics = app, table, model, options, metrics
         self._stream_time = stream_time
-        self._one_at_a_time = asyncio.Lock()  # a chunk, or a batch of silent users: never both on the same rows
+        self._chunks = Overlap(self._compute, self._put, self._done, lambda: app.should_stop)
 
     def register(self, rescore_interval_s: float) -> None:
         """Add the agent and the timers to the app."""
         names = [physical_name(topic, self._options.prefix) for topic in INPUTS]
         self._table.input_topics = names
         topic = self._app.topic(*names, key_serializer="raw", value_serializer="raw")
-        self._app.agent(topic, name="users")(self._consume)
+        self._app.agent(topic, name="users")(self._chunks.consume)
         self._app.timer(rescore_interval_s, name="silence")(self._rescore_silent)
         self._watch()
 
-    async def _consume(self, stream: Any) -> None:  # noqa: ANN401 - Faust's stream
-        async for event in stream.noack().events():
-            try:
-                async with self._one_at_a_time:
-                    await self._handle(event.value)
-            except Exception as error:  # noqa: BLE001 - a bug: end before the chunk is acknowledged
-                if self._app.should_stop:
-                    _log.warning("a chunk was not finished: it comes again after the start", exc_info=error)
-                    return
-                fail_stop("a chunk failed", error)
-            event.ack()
-
-    async def _handle(self, polled: Mapping[TP, Sequence[Any]]) -> None:
+    def _compute(self, polled: Polled) -> _Answer:
         chunk = {Origin(logical_name(tp.topic, self._options.prefix), tp.partition): r for tp, r in polled.items()}
         result = process(chunk, self._table, self._model, _wall_ms(), self._options)
-        began = time.perf_counter()
-        await asyncio.gather(
-            *(self._table.write(p, change.keys, change.rows) for p, change in result.changes.items()),
-            self._publish(result.outputs),
-            self._publish_letters(result.dead_letters),
-        )
-        result.seconds["publish"] = time.perf_counter() - began
+        began_s = time.thread_time()
+        encoded = self._encoded(result.outputs)
+        result.seconds["encode"] = time.thread_time() - began_s
+        return _Answer(result, encoded)
+
+    async def _put(self, answer: _Answer) -> list[Awaitable[Any]]:
+        changes = answer.result.changes.items()
+        rows = [await self._table.put(partition, change.keys, change.rows) for partition, change in changes]
+        outputs = [await self._app.batches.put(*batches) for batches in answer.outputs]
+        return [*rows, *outputs, self._publish_letters(answer.result.dead_letters)]
+
+    def _done(self, polled: Polled, answer: _Answer, seconds: float) -> None:
+        result = answer.result
         records: Counter[str] = Counter()
-        for origin, part in chunk.items():
-            records[origin.topic] += len(part)
-        timestamps = np.array([record.timestamp for part in chunk.values() for record in part])
+        for tp, part in polled.items():
+            records[logical_name(tp.topic, self._options.prefix)] += len(part)
+        timestamps = np.array([record.timestamp for part in polled.values() for record in part], np.int64)
         self._metrics.chunk_handled(
             records,
             result.tally,
             result.rejected,
             {made.topic: len(made) for made in result.outputs} | {DEAD_LETTERS: len(result.dead_letters)},
-            result.seconds,
+            result.seconds | {"publish": seconds},
             (_wall_ms() - timestamps) / 1000,
         )
 
-    async def _publish(self, outputs: Iterable[Outputs]) -> None:
-        await asyncio.gather(
-            *(
-                self._app.batches.send_batches(physical_name(made.topic, self._options.prefix), partition, batches)
-                for made in outputs
-                for partition, batches in encoded(made).items()
-            )
-        )
+    def _encoded(self, outputs: Iterable[Outputs]) -> list[tuple[str, int, list[Batch]]]:
+        """Return topic, partition and batches of outputs."""
+        return [
+            (physical_name(made.topic, self._options.prefix), partition, self._app.batches.packed(batches))
+            for made in outputs
+            for partition, batches in encoded(made).items()
+        ]
 
     async def _publish_letters(self, letters: Iterable[Output]) -> None:
         records: dict[int, list[Record]] = {}
@@ -131,7 +130,7 @@ class UserEvents:
     async def _rescore_partition(self, partition: int) -> None:
         users = self._table.data.users
         while self._settled() and partition in users.partitions:
-            async with self._one_at_a_time:
+            async with self._chunks.lock:
                 rows = users.of(partition)
                 now_ms = self._now_ms(partition, rows.rows)
                 due = np.flatnonzero(rows.rows["rescore_ms"] <= now_ms)[:RESCORE_BATCH]
@@ -140,7 +139,7 @@ class UserEvents:
                 keys = [rows.key(place) for place in due.tolist()]
                 scored, made, changed = rescore(partition, keys, rows.rows[due], self._model, now_ms)
                 # first the outputs: a crash before the row is written repeats them under the same ids
-                await self._publish(made)
+                await asyncio.gather(*[await self._app.batches.put(*batches) for batches in self._encoded(made)])
                 self._metrics.outputs_published({outputs.topic: len(outputs) for outputs in made})
                 if users.partitions.get(partition) is not rows:
                     return  # rebalanced meanwhile

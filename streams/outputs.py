@@ -5,7 +5,7 @@ The JSON is that of the structs in `schemas.outputs`, encoded once with slots wh
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -69,12 +69,23 @@ class Outputs:
             yield Output(self.topic, partition, key, value, output_headers(self.topic, id_.decode(), ms))
 
 
-class Users(NamedTuple):
+@dataclass(frozen=True)
+class Users:
     """Of whom outputs speak: rows and what else is known of each user [users], those of one partition together."""
 
     rows: Rows
     keys: Sequence[bytes]  # user ids as UTF-8
     partition: Ints
+
+    @cached_property
+    def columns(self) -> dict[str, Bytes]:
+        """What all their outputs say of them."""
+        names = _encoder.encode_lines([key.decode() for key in self.keys]).split(b"\n")[:-1]
+        return {
+            "user": text(names),
+            "partition": decimal(self.partition[:, None]),
+            "offset": decimal(self.rows["applied"]),
+        }
 
     def at(self, index: Ints) -> "Users":
         """Return the users that the index picks."""
@@ -156,16 +167,8 @@ class _About(NamedTuple):
 
 
 def _about(users: Users, at_ms: Ints, valid_for_ms: int) -> _About:
-    json = _encoder.encode_lines([key.decode() for key in users.keys]).split(b"\n")[:-1]
     times = decimal(np.stack([at_ms, at_ms + valid_for_ms], axis=1))
-    columns = {
-        "user": text(json),
-        "partition": decimal(users.partition[:, None]),
-        "offset": decimal(users.rows["applied"]),
-        "as_of": times[:, :1],
-        "valid_until": times[:, 1:],
-    }
-    return _About(at_ms, columns)
+    return _About(at_ms, users.columns | {"as_of": times[:, :1], "valid_until": times[:, 1:]})
 
 
 def _filled(kind: _Kind, users: Users, about: _About, columns: dict[str, Bytes]) -> Outputs:

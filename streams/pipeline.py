@@ -9,7 +9,7 @@ the same ids: the crash that made them come again may have been before the outpu
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, groupby
 from typing import NamedTuple, Protocol
 from zlib import crc32
 
@@ -155,58 +155,78 @@ class _Arrived:
 class _Watch:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
+        self._last = time.thread_time()
 
     def lap(self, stage: str) -> None:
-        now = time.perf_counter()
+        now = time.thread_time()
         self.seconds[stage], self._last = now - self._last, now
 
 
 def _decode(chunk: Chunk, model: Predictor, now_ms: int, options: Options, result: Result) -> _Arrived:
-    users: dict[tuple[int, bytes], int] = {}
+    users: list[bytes] = []
+    partition: list[int] = []
     row: list[int] = []
     events: list[Event] = []
-    action: list[int] = []
+    action: list[Ints] = []
     offset: list[int] = []
     progress: list[Ints] = []
-    for origin, records in sorted(chunk.items(), key=lambda part: part[0].partition):
-        decoded = decode_events(
-            [r.value for r in records],
-            [r.key for r in records],
-            [r.headers for r in records],
-            origin.topic,
-            now_ms,
-            options.limits,
-        )
-        if options.reject_unknown_items:
-            decoded = _known_only(decoded, model)
-        accepted = []
-        for record, event in zip(records, decoded, strict=True):
-            if isinstance(event, Rejected):
-                _reject(record, event, origin, now_ms, options, result)
-            else:
-                accepted.append(event)
-                offset.append(record.offset)
-                row.append(users.setdefault((origin.partition, record.key or b""), len(users)))
-        events += accepted
-        action += [INPUTS.index(origin.topic)] * len(accepted)
-        progress.append(np.maximum.accumulate(np.array([e.ts_ms for e in accepted], np.int64)))
-    reached = np.concatenate(progress or [np.zeros(0, np.int64)])
+    for number, parts in groupby(sorted(chunk.items(), key=_partition), key=_partition):
+        known: dict[bytes, int] = {}
+        first = len(users)
+        for origin, fetched in parts:
+            records, accepted = _accepted(origin, fetched, model, now_ms, options, result)
+            keys = [record.key or b"" for record in records]
+            row += [known.setdefault(key, first + len(known)) for key in keys]
+            offset += [record.offset for record in records]
+            events += accepted
+            action.append(np.full(len(accepted), INPUTS.index(origin.topic)))
+            progress.append(np.maximum.accumulate(np.array([event.ts_ms for event in accepted], np.int64)))
+        users += known
+        partition += [number] * len(known)
+    if not users:
+        return _Arrived([], np.zeros(0, np.int64), NO_EVENTS)
+    reached = np.concatenate(progress)
     columns = Events(
         row=np.array(row, np.int64),
-        action=np.array(action, np.int64),
+        action=np.concatenate(action),
         offset=np.array(offset, np.int64),
-        ts_ms=np.array([e.ts_ms for e in events], np.int64),
-        item=np.array([crc32(e.item_id.encode()) for e in events], np.int64),
-        id=np.array([crc32(e.event_id.encode()) for e in events], np.int64),
-        context=np.array([context_code(e.device, e.price) for e in events], np.int64),
+        ts_ms=np.array([event.ts_ms for event in events], np.int64),
+        item=np.array([crc32(event.item_id.encode()) for event in events], np.int64),
+        id=np.array([crc32(event.event_id.encode()) for event in events], np.int64),
+        context=np.array([context_code(event.device, event.price) for event in events], np.int64),
     )
     # topics merged by event time, each in its own order: a late event stays behind what its topic delivered before it
-    return _Arrived(
-        [key for _, key in users],
-        np.array([partition for partition, _ in users], np.int64),
-        columns.at(np.argsort(reached, kind="stable")),
+    return _Arrived(users, np.array(partition, np.int64), columns.at(np.argsort(reached, kind="stable")))
+
+
+def _partition(part: tuple[Origin, Sequence[Record]]) -> int:
+    return part[0].partition
+
+
+def _accepted(
+    origin: Origin, records: Sequence[Record], model: Predictor, now_ms: int, options: Options, result: Result
+) -> tuple[Sequence[Record], list[Event]]:
+    """Return the records that hold events, and these; the others become dead letters."""
+    decoded = decode_events(
+        [record.value for record in records],
+        [record.key for record in records],
+        [record.headers for record in records],
+        origin.topic,
+        now_ms,
+        options.limits,
     )
+    if options.reject_unknown_items:
+        decoded = _known_only(decoded, model)
+    events = [event for event in decoded if isinstance(event, Event)]
+    if len(events) == len(records):
+        return records, events
+    good = []
+    for record, event in zip(records, decoded, strict=True):
+        if isinstance(event, Rejected):
+            _reject(record, event, origin, now_ms, options, result)
+        else:
+            good.append(record)
+    return good, events
 
 
 def _known_only(decoded: list[Event | Rejected], model: Predictor) -> list[Event | Rejected]:

@@ -62,7 +62,8 @@ class Settings(BaseSettings):
     metrics_host: str = "127.0.0.1"
     metrics_port: Port = 9464
     slate_size: Annotated[int, Field(ge=0, le=500)] = 10  # 0: no recommendations
-    max_poll_records: PositiveInt = 10_000
+    max_poll_records: PositiveInt = 20_000
+    compression: Literal["none", "lz4"] = "lz4"  # of outputs and changelog
     unknown_items: Literal["accept", "reject"] = "accept"
     clock: Literal["wall", "stream"] = "wall"  # stream: now is the newest event time seen (replay)
     max_event_bytes: PositiveInt = 65_536
@@ -74,7 +75,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"  # auto: console on a terminal, else json
 
-    @field_validator("log_level", "log_format", "unknown_items", "clock", mode="before")
+    @field_validator("log_level", "log_format", "unknown_items", "clock", "compression", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value

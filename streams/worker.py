@@ -64,6 +64,7 @@ def make_app(settings: Settings, model: Predictor, metrics: Metrics, folder: Pat
         settings.topic_prefix + settings.group,
         kafka_arguments=aiokafka_arguments(settings),
         align_wait_s=settings.align_wait_ms / 1000,
+        compression=settings.compression == "lz4",
         broker=[f"kafka://{server}" for server in servers(settings)],
         broker_credentials=_credentials(settings),
         store="memory://",

@@ -73,6 +73,8 @@ def environment(settings: Settings) -> dict[str, str]:
         "NEXTACT_MODEL": "" if settings.model is None else str(settings.model.resolve()),
         "NEXTACT_CLOCK": settings.clock,
         "NEXTACT_SLATE_SIZE": str(settings.slate_size),
+        "NEXTACT_MAX_POLL_RECORDS": str(settings.max_poll_records),
+        "NEXTACT_COMPRESSION": settings.compression,
         "NEXTACT_LOG_FORMAT": "json",
     }
 

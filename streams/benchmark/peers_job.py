@@ -4,12 +4,11 @@
 other peers it skips what it has applied already.
 """
 
-import asyncio
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
@@ -18,11 +17,10 @@ from typing import Any, NamedTuple
 import faust
 import msgspec
 import numpy as np
-from faust.types import TP
 
 from models.state import LAYOUT, Ints, Rows
 from streams.chunk.app import ChunkApp
-from streams.chunk.failure import fail_stop
+from streams.chunk.overlap import Overlap, Polled
 from streams.chunk.producer import BatchProducer
 from streams.chunk.records import Batch, record_batches
 from streams.chunk.table import ChunkTable
@@ -58,6 +56,13 @@ class Change(NamedTuple):
     rows: Rows
 
 
+class Answer(NamedTuple):
+    """What a chunk leads to."""
+
+    changes: list[Change]
+    outputs: dict[int, list[Batch]]  # by partition
+
+
 class Job:
     """The job itself, a chunk at a time.
 
@@ -84,8 +89,8 @@ class Job:
         )
         return np.frombuffer(self.theirs.EMPTY + bytes([LAYOUT]).ljust(8, b"\0"), row)
 
-    def step(self, polled: Mapping[TP, Sequence[Any]], users: UserTable) -> tuple[list[Change], dict[int, list[Batch]]]:
-        """Return the new rows of a chunk's users, and an output for each of its events by partition."""
+    def step(self, polled: Polled, users: UserTable) -> Answer:
+        """Return the new rows of a chunk's users, and an output for each of its events."""
         parts = sorted(polled.items(), key=lambda part: part[0].partition)
         records = list(chain.from_iterable(part for _, part in parts))
         sizes = [len(part) for _, part in parts]
@@ -119,7 +124,7 @@ class Job:
             None,
             BatchProducer.MAX_RECORDS_BYTES,
         )
-        return changes, batches
+        return Answer(changes, batches)
 
     @staticmethod
     def _rows(users: UserTable, keys: list[bytes], owner: Ints) -> tuple[Rows, list[Change]]:
@@ -144,37 +149,20 @@ class Agent:
 
     def __init__(self, app: ChunkApp, table: ChunkTable, job: Job) -> None:
         self._app, self._table, self._job = app, table, job
+        self._told = False
+        chunks = Overlap(self._compute, self._put, lambda *_: None, lambda: app.should_stop)
+        self.consume = chunks.consume
 
-    async def consume(self, stream: Any) -> None:  # noqa: ANN401 - Faust's stream
-        """Answer chunk after chunk: one is computed in a thread while the one before it is being written."""
-        before: asyncio.Future[None] | None = None
-        async for event in stream.noack().events():
-            if before is None:
-                os.write(1, b"FIRST %f\n" % time.time())
-            try:
-                changes, batches = await asyncio.to_thread(self._job.step, event.value, self._table)
-                if before is not None:
-                    await before
-                writes = self._write(changes, batches)
-                await asyncio.sleep(0)  # each write begins: the rows are in memory before the next chunk is computed
-            except Exception as error:  # noqa: BLE001 - a bug: end before the chunk is acknowledged
-                fail_stop("a chunk failed", error)
-            before = asyncio.ensure_future(_acknowledge(event, writes))
+    def _compute(self, polled: Polled) -> Answer:
+        if not self._told:
+            os.write(1, b"FIRST %f\n" % time.time())  # the run's clock starts
+            self._told = True
+        return self._job.step(polled, self._table)
 
-    def _write(self, changes: list[Change], batches: dict[int, list[Batch]]) -> asyncio.Future[Any]:
-        send, topic = self._app.batches.send_batches, self._job.theirs.OUT
-        return asyncio.gather(
-            *(self._table.write(*change) for change in changes),
-            *(send(topic, number, part) for number, part in batches.items()),
-        )
-
-
-async def _acknowledge(event: Any, writes: asyncio.Future[Any]) -> None:  # noqa: ANN401 - Faust's event
-    try:
-        await writes
-    except Exception as error:  # noqa: BLE001 - as above
-        fail_stop("a chunk was not written", error)
-    event.ack()
+    async def _put(self, answer: Answer) -> list[Awaitable[Any]]:
+        rows = [await self._table.put(*change) for change in answer.changes]
+        topic, batches = self._job.theirs.OUT, answer.outputs.items()
+        return [*rows, *[await self._app.batches.put(topic, number, part) for number, part in batches]]
 
 
 def make_app(settings: Settings, job: Job, folder: Path) -> ChunkApp:
@@ -183,6 +171,7 @@ def make_app(settings: Settings, job: Job, folder: Path) -> ChunkApp:
         settings.group,
         kafka_arguments=aiokafka_arguments(settings),
         align_wait_s=ALIGN_WAIT_S,
+        compression=False,  # as their job says
         broker=[f"kafka://{server}" for server in servers(settings)],
         store="memory://",
         datadir=folder,

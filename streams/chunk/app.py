@@ -18,13 +18,22 @@ class ChunkApp(faust.App):
         id: of the consumer group.
         kafka_arguments: keyword arguments of aiokafka's clients: addresses and security.
         align_wait_s: how long to wait for a topic that is behind the others.
+        compression: whether batches leave in LZ4.
         options: settings of Faust.
     """
 
-    def __init__(self, id: str, *, kafka_arguments: dict[str, Any], align_wait_s: float, **options: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        id: str,
+        *,
+        kafka_arguments: dict[str, Any],
+        align_wait_s: float,
+        compression: bool = True,
+        **options: Any,  # noqa: ANN401 - Faust's
+    ) -> None:
         self.kafka_arguments, self.align_wait_s = kafka_arguments, align_wait_s
         super().__init__(id, Table=ChunkTable, TableManager=ChunkTableManager, **options)
-        self.batches = BatchProducer(kafka_arguments)
+        self.batches = BatchProducer(kafka_arguments, compression)
 
     def _new_transport(self) -> driver.Transport:
         transport = driver.Transport(self.conf.broker_consumer, self)

@@ -1,7 +1,7 @@
 """Batches out: closed batches for one partition, one future a batch."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
@@ -36,14 +36,22 @@ class Sent(NamedTuple):
 class _Written(BatchBuilder):  # type: ignore[misc]
     """A batch of aiokafka's whose records are written already: it adds the head, with the checksum."""
 
+    _buffer: bytearray | None
+
     def __init__(self, batch: Batch, now_ms: int) -> None:
         super().__init__(MAX_BATCH_BYTES, compression_type=0)
-        head = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, 0, MAX_BATCH_BYTES)
+        head = _DefaultRecordBatchBuilderPy(2, batch.codec, 0, -1, -1, 0, MAX_BATCH_BYTES)
         head._buffer += batch.data
         head._first_timestamp = head._max_timestamp = now_ms
         head._num_records, head._last_offset = batch.records, batch.records - 1
         self._builder, self._relative_offset = head, batch.records
         self.close()
+
+    def _build(self) -> bytearray:
+        if self._buffer is None:
+            self._builder._write_header()
+            self._buffer = self._builder._buffer
+        return self._buffer  # type: ignore[return-value]
 
     def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
         self._builder.set_producer_state(producer_id, producer_epoch, base_sequence)
@@ -54,14 +62,15 @@ class BatchProducer(Service):
 
     Args:
         arguments: keyword arguments of `AIOKafkaProducer`: addresses and security.
+        compression: whether batches leave in LZ4.
     """
 
     MAX_RECORDS_BYTES = MAX_BATCH_BYTES - _HEAD_BYTES
     """Most bytes of records in a `Batch`."""
 
-    def __init__(self, arguments: dict[str, Any], **kwargs: Any) -> None:  # noqa: ANN401 - as mode's Service has them
+    def __init__(self, arguments: dict[str, Any], compression: bool = True, **kwargs: Any) -> None:  # noqa: ANN401 - mode's
         super().__init__(**kwargs)
-        self._arguments = arguments
+        self._arguments, self._compression = arguments, compression
         self._kafka: AIOKafkaProducer
 
     async def on_start(self) -> None:
@@ -89,15 +98,29 @@ class BatchProducer(Service):
                     raise ValueError(f"a record of {len(record.value)} bytes for {topic} does not fit a batch")
         for batch in batches:
             batch.close()
-        return await self._send(topic, partition, batches)
+        return await (await self._put(topic, partition, batches))
+
+    def packed(self, batches: Sequence[Batch]) -> list[Batch]:
+        """Return batches as they are to leave: the costly part of sending them, which any thread may do."""
+        return [batch.compressed() for batch in batches] if self._compression else list(batches)
+
+    async def put(self, topic: str, partition: int, batches: Sequence[Batch]) -> Awaitable[list[Sent]]:
+        """Hand batches over, to be written to a partition; they are acknowledged when what is returned is done.
+
+        What is put later is written later, whoever waits first.
+        """
+        now_ms = time.time_ns() // 1_000_000
+        return await self._put(topic, partition, [_Written(batch, now_ms) for batch in batches])
 
     async def send_batches(self, topic: str, partition: int, batches: Sequence[Batch]) -> list[Sent]:
         """Write batches to a partition, in order; return once all are acknowledged."""
-        now_ms = time.time_ns() // 1_000_000
-        return await self._send(topic, partition, [_Written(batch, now_ms) for batch in batches])
+        return await (await self.put(topic, partition, batches))
 
-    async def _send(self, topic: str, partition: int, batches: Sequence[Any]) -> list[Sent]:
-        pending = [await self._kafka.send_batch(batch, topic, partition=partition) for batch in batches]
-        return [
-            Sent((await future).offset, batch.record_count()) for future, batch in zip(pending, batches, strict=True)
-        ]
+    async def _put(self, topic: str, partition: int, batches: Sequence[Any]) -> Awaitable[list[Sent]]:
+        futures = [await self._kafka.send_batch(batch, topic, partition=partition) for batch in batches]
+        counts = [batch.record_count() for batch in batches]
+        return _acknowledged(futures, counts)
+
+
+async def _acknowledged(futures: Sequence[Awaitable[Any]], counts: Sequence[int]) -> list[Sent]:
+    return [Sent((await future).offset, count) for future, count in zip(futures, counts, strict=True)]

@@ -7,11 +7,13 @@ to the batch's (0) and of its offset, key, value and headers; each number and le
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import lz4.frame
 import numpy as np
 
 from models.state import Ints
 from streams.columns import Mask, Padded, Template
 
+_LZ4 = 3
 _NO_HEADERS = b"\0"
 _ATTRIBUTES_AND_TIME = b"\0\0"
 _MOST_NUMBERS = 16
@@ -22,8 +24,15 @@ _MOST_NUMBERS = 16
 class Batch:
     """The records of a batch, without the batch's head."""
 
-    data: memoryview
+    data: memoryview | bytes
     records: int
+    codec: int = 0
+
+    def compressed(self) -> "Batch":
+        """Return the batch in LZ4, as the fastest level makes it."""
+        # Kafka wants independent blocks
+        data = lz4.frame.compress(self.data, block_linked=False, store_size=False)
+        return Batch(data, self.records, _LZ4)
 
 
 def record_batches(

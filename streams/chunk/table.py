@@ -7,7 +7,7 @@ zombie, a worker paused past its session. The owner repairs what it wrote as soo
 
 import asyncio
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from typing import Any
 
 import faust
@@ -20,7 +20,7 @@ from yarl import URL
 
 from models.state import ROW, Rows, empty_rows
 from streams.chunk.failure import EXIT_CONFIGURATION, fail_stop
-from streams.chunk.producer import BatchProducer, Record
+from streams.chunk.producer import BatchProducer, Record, Sent
 from streams.chunk.records import Batch, record_batches
 from streams.columns import Padded, padded
 from streams.user_rows import PartitionRows, UserRows
@@ -200,13 +200,26 @@ class ChunkTable(faust.Table):
 
     async def write(self, partition: int, keys: Sequence[bytes], rows: Rows) -> None:
         """Set the rows of these users, in memory at once; return when the changelog has acknowledged them."""
-        store, writer = self.data, self.data.writer
-        mine = store.users.partitions.get(partition)
+        await (await self.put(partition, keys, rows))
+
+    async def put(self, partition: int, keys: Sequence[bytes], rows: Rows) -> Awaitable[None]:
+        """Set the rows of these users, in memory at once, and hand them over to be written to the changelog.
+
+        They are acknowledged when what is returned is done. What is put later is written later, whoever waits first.
+        """
+        mine = self.data.users.partitions.get(partition)
         if mine is None:
-            return  # rebalanced meanwhile
+            return _nothing()  # rebalanced meanwhile
         mine.write(keys, rows)
-        batches = _batches(partition, writer, keys, rows)
-        for sent in await self.app.batches.send_batches(self.changelog_topic_name, partition, batches):
+        batches = self.app.batches.packed(_batches(partition, self.data.writer, keys, rows))
+        written = await self.app.batches.put(self.changelog_topic_name, partition, batches)
+        return self._follow(partition, mine, self.data.writer, written)
+
+    async def _follow(
+        self, partition: int, mine: PartitionRows, writer: bytes, written: Awaitable[Sequence[Sent]]
+    ) -> None:
+        store = self.data
+        for sent in await written:
             if store.writer != writer or store.users.partitions.get(partition) is not mine:
                 return  # rebalanced meanwhile
             expected = store.offsets.get(partition, -1) + 1
@@ -234,7 +247,7 @@ class ChunkTable(faust.Table):
         ours = [key for key in keys if key in rows]
         self.data.repaired += len(ours)
         batches = _batches(partition, self.data.writer, ours, rows.read(ours))
-        for sent in await self.app.batches.send_batches(tp.topic, partition, batches):
+        for sent in await (await self.app.batches.put(tp.topic, partition, batches)):
             self.data.offsets[partition] = sent.offset + sent.records - 1
 
 
@@ -253,3 +266,7 @@ def _batches(partition: int, writer: bytes, keys: Sequence[bytes], rows: Rows) -
     values = Padded(blob, np.broadcast_to(np.True_, blob.shape))
     part = np.full(len(rows), partition)
     return record_batches(part, padded(keys), values, None, BatchProducer.MAX_RECORDS_BYTES)[partition]
+
+
+async def _nothing() -> None:
+    """Have nothing to wait for."""
