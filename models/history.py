@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from models import windows
 from models.predictor import Predictor, Steps
-from models.state import RING, Ints, Rows
+from models.state import RING, Ints, Rows, high_bits, ring_action, ring_ts_ms
 
 
 @dataclass(frozen=True)
@@ -215,10 +215,11 @@ def _from_tuples(tuples: list[tuple[int, ...]], users: Ints, lengths: Ints) -> E
 
 
 def _ring_events(rows: Rows, row: Ints, slot: Ints) -> Events:
-    ts_ms = rows["ring_ts_low"][row, slot].astype(np.int64) | rows["ring_ts_high"][row, slot].astype(np.int64) << 32
+    high = rows["ring_high"][row, slot]
+    ts_ms = ring_ts_ms(rows["ring_ts_low"][row, slot], high)
     return Events(
         row=row,
-        action=rows["ring_action"][row, slot].astype(np.int64),
+        action=ring_action(high).astype(np.int64),
         offset=np.zeros_like(ts_ms),
         ts_ms=ts_ms,
         item=rows["ring_item"][row, slot].astype(np.int64),
@@ -230,10 +231,9 @@ def _ring_events(rows: Rows, row: Ints, slot: Ints) -> Events:
 def _write_ring(rows: Rows, events: Events, slot: Ints) -> None:
     at = (events.row, slot)
     rows["ring_ts_low"][at] = events.ts_ms & 0xFFFFFFFF
-    rows["ring_ts_high"][at] = events.ts_ms >> 32
+    rows["ring_high"][at] = high_bits(events.ts_ms, events.action)
     rows["ring_item"][at] = events.item
     rows["ring_id"][at] = events.id
-    rows["ring_action"][at] = events.action
     rows["ring_context"][at] = events.context
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.predictor import EMBEDDING_UNIT, Predictor, States
-from models.state import ACTIONS, HIDDEN, RING, Floats, Ints, Rows
+from models.state import ACTIONS, HIDDEN, RING, Floats, Ints, Rows, ring_action
 
 _BLOCK = 4_000_000  # scores, or numbers in the vectors of candidates, held at a time
 _SPARE = 4  # candidates beyond the places, so that float32 seldom leaves a slate in doubt
@@ -47,7 +47,7 @@ def top_items(rows: Rows, model: Predictor, places: int) -> Slates:
     """
     items = len(model.items)
     ring = np.where(np.arange(RING) < rows["accepted"][:, None], model.item_rows(rows["ring_item"]), 0)  # [users, RING]
-    bought = np.where(rows["ring_action"] == ACTIONS.index("purchase"), ring, 0)
+    bought = np.where(ring_action(rows["ring_high"]) == ACTIONS.index("purchase"), ring, 0)
     known = np.asarray((ring > 0).any(axis=1))
     query = np.where(known[:, None], item_query(rows["now"], model), 0)  # what is left is the bias: popularity
     wanted = min(places + _SPARE, items)

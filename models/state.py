@@ -8,7 +8,7 @@ import numpy.typing as npt
 ACTIONS = ("view", "click", "purchase")
 """What windows count and the ring stores: the index in this tuple is the action's code."""
 
-LAYOUT = 1
+LAYOUT = 2
 """Version of `ROW`. A worker that finds a row of another one in the changelog ends; it does not rebuild the row."""
 
 HIDDEN = 64
@@ -37,20 +37,21 @@ ROW = np.dtype(
         ("ring_item", "<u4", RING),  # crc32 of the item id
         ("ring_id", "<u4", RING),  # crc32 of the event id
         ("ring_ts_low", "<u4", RING),  # event time in ms: low 32 bits
-        ("ring_ts_high", "<u2", RING),  # and high 16 bits
+        ("ring_high", "<u2", RING),  # its next 12 bits, up to the year 2527; above them the action: see `high_bits`
         ("days", "<u2", (3, 14)),
         ("base", "<i2", HIDDEN),  # recurrent state before the oldest event of the ring, in units of 2**-14
         ("now", "<i2", HIDDEN),  # and after the newest
         ("minutes", "u1", (3, 12)),
         ("hours", "u1", (3, 24)),
-        ("ring_action", "u1", RING),
         ("ring_context", "u1", RING),
         ("layout", "u1"),
         ("band", "u1"),  # churn band last published, 0: none
         ("pad", "V2"),  # to a multiple of 8 bytes
     ]
 )
-"""Layout of a row, 784 bytes; with the writer id before it in the changelog 792."""
+"""Layout of a row, 768 bytes; with the writer id before it in the changelog 776."""
+
+_ACTION_SHIFT = 12
 
 Rows: TypeAlias = npt.NDArray[np.void]
 """Array of `ROW`, one row a user."""
@@ -71,3 +72,22 @@ def empty_rows(count: int) -> Rows:
     rows["base_ms"] = -1
     rows["rescore_ms"] = NEVER
     return rows
+
+
+def high_bits(ts_ms: Ints, action: Ints) -> Ints:
+    """Return what `ring_high` holds of events: the time's bits from the 32nd on, and the action."""
+    return ts_ms >> 32 | action << _ACTION_SHIFT
+
+
+def ring_action(high: Ints) -> Ints:
+    """Return the actions in `ring_high`.
+
+    >>> ring_action(high_bits(np.array([1_700_000_000_000]), np.array([2]))).tolist()
+    [2]
+    """
+    return high >> _ACTION_SHIFT
+
+
+def ring_ts_ms(low: Ints, high: Ints) -> Ints:
+    """Return the event times in `ring_ts_low` and `ring_high`, ms."""
+    return low.astype(np.int64) | (high.astype(np.int64) & (1 << _ACTION_SHIFT) - 1) << 32

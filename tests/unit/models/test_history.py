@@ -34,9 +34,9 @@ def reference(events: Events, users: int, model: Predictor = MODEL) -> Rows:
             if number + 1 == gone:
                 row["base"], row["base_ms"] = state[0], ts
             slot = number % RING
-            row["ring_ts_low"][slot], row["ring_ts_high"][slot] = ts % 2**32, ts // 2**32
+            row["ring_ts_low"][slot], row["ring_high"][slot] = ts % 2**32, ts // 2**32 + action * 2**12
             row["ring_item"][slot], row["ring_id"][slot] = item, id_
-            row["ring_action"][slot], row["ring_context"][slot] = action, context
+            row["ring_context"][slot] = context
             row["total"][action] += 1
         if history:
             newest = history[-1][0]

@@ -10,7 +10,7 @@ from builders import random_model
 from models.model_directory import Model
 from models.predictor import EMBEDDING_UNIT, Predictor
 from models.slate import item_query, top_items
-from models.state import HIDDEN, RING, Floats, Rows, empty_rows
+from models.state import HIDDEN, RING, Floats, Rows, empty_rows, high_bits, ring_action
 
 VIEW, PURCHASE = 0, 2
 
@@ -23,7 +23,7 @@ def users_with_rings(model: Predictor, users: int, seed: int = 0, bought_share: 
     rows["accepted"] = random.integers(0, 2 * RING, users)
     known = model.item_hashes[random.integers(0, len(model.items), (users, RING))]
     rows["ring_item"] = np.where(random.random((users, RING)) < 0.9, known, 12345)
-    rows["ring_action"] = np.where(random.random((users, RING)) < bought_share, PURCHASE, VIEW)
+    rows["ring_high"] = high_bits(np.array(0), np.where(random.random((users, RING)) < bought_share, PURCHASE, VIEW))
     return rows
 
 
@@ -31,7 +31,7 @@ def full_sort(rows: Rows, model: Predictor, user: int, places: int) -> list[tupl
     """Item, score and seen of the slate by the formula, one item at a time."""
     held = min(int(rows["accepted"][user]), RING)
     ring = rows["ring_item"][user][:held].tolist()
-    bought = rows["ring_item"][user][:held][rows["ring_action"][user][:held] == PURCHASE].tolist()
+    bought = rows["ring_item"][user][:held][ring_action(rows["ring_high"][user][:held]) == PURCHASE].tolist()
     query = exact_query(rows, model)[user] * any(item in model.item_hashes for item in ring)
     scored = [
         (-float(query @ model.embedding[k + 1].astype(np.float64) + model.item_bias[k + 1]), k, item in ring)
@@ -112,7 +112,7 @@ def test_whoever_bought_the_best_items_gets_the_next_best() -> None:
     rows = empty_rows(1)
     best = full_sort(rows, model, 0, 40)
     rows["accepted"] = RING
-    rows["ring_action"] = PURCHASE
+    rows["ring_high"] = high_bits(np.array(0), np.array(PURCHASE))
     rows["ring_item"][0] = [model.item_hashes[item] for item, _, _ in best[:RING]]
     assert top_items(rows, model, 10).item[0].tolist() == [item for item, _, _ in best[RING : RING + 10]]
 
@@ -162,7 +162,7 @@ def test_nothing_is_left_to_show_to_whoever_bought_it_all() -> None:
     model = Predictor(random_model(2))
     rows = empty_rows(1)
     rows["accepted"] = 2
-    rows["ring_action"] = PURCHASE
+    rows["ring_high"] = high_bits(np.array(0), np.array(PURCHASE))
     rows["ring_item"][0, :2] = model.item_hashes
     assert top_items(rows, model, 10).item.tolist() == [[-1, -1]]
 
