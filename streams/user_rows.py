@@ -27,8 +27,8 @@ class PartitionRows:
         self._index = KeyIndex()
         self._plain = np.dtype(f"V{empty.itemsize}")  # numpy copies rows without fields four times as fast
         self._held = Growing(self._plain)
-        self._asked: Sequence[bytes] = ()
-        self._found: Ints = np.zeros(0, np.int64)
+        # keys that were read last and their places: one tuple, as a thread may read while another does
+        self._last: tuple[Sequence[bytes], Ints] = ([], np.zeros(0, np.int64))
 
     def __len__(self) -> int:
         return len(self._index)
@@ -51,7 +51,7 @@ class PartitionRows:
     def read(self, keys: Sequence[bytes]) -> Rows:
         """Return copies of the rows of these users, empty ones for those not known."""
         places = self._index.find(keys)
-        self._asked, self._found = list(keys), places
+        self._last = list(keys), places
         if not len(self):
             return self._empty.repeat(len(keys))
         rows = self._held.array.take(places, mode="clip").view(self._empty.dtype)
@@ -67,12 +67,13 @@ class PartitionRows:
         self._held.array[places] = rows.view(self._plain)
 
     def _places(self, keys: Sequence[bytes]) -> Ints:
-        if keys != self._asked:  # most often they are the very ones that were read
+        asked, found = self._last
+        if keys != asked:  # most often they are the very ones that were read
             return self._index.add(keys)
-        missing = np.flatnonzero(self._found < 0)
+        missing = np.flatnonzero(found < 0)
         if len(missing):
-            self._found[missing] = self._index.add([keys[k] for k in missing.tolist()])
-        return self._found
+            found[missing] = self._index.add([keys[k] for k in missing.tolist()])
+        return found
 
 
 class UserRows:

@@ -14,7 +14,7 @@ from models.windows import bins
 from schemas.partitioner import partition
 from streams.benchmark.workload import START_MS
 from streams.chunk.producer import BatchProducer, Record
-from streams.chunk.table import MARKER, changelog_records
+from streams.chunk.table import MARKER, changelog_batches
 from streams.clients import aiokafka_arguments
 from streams.settings import Settings
 from streams.topics import changelog
@@ -74,6 +74,6 @@ async def _fill(settings: Settings, users: int, model: Predictor, report: Callab
             where = np.array([partition(key, settings.partitions) for key in keys])
             for number in range(settings.partitions):
                 mine = np.flatnonzero(where == number)
-                records = changelog_records(_WRITER, [keys[k] for k in mine.tolist()], rows[mine])
-                await batches.send(topic, number, records)
+                rows_of = changelog_batches(number, _WRITER, [keys[k] for k in mine.tolist()], rows[mine])
+                await batches.send_batches(topic, number, batches.packed(rows_of))
             report(first + len(keys))

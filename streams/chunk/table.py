@@ -211,7 +211,7 @@ class ChunkTable(faust.Table):
         if mine is None:
             return _nothing()  # rebalanced meanwhile
         mine.write(keys, rows)
-        batches = self.app.batches.packed(_batches(partition, self.data.writer, keys, rows))
+        batches = self.app.batches.packed(changelog_batches(partition, self.data.writer, keys, rows))
         written = await self.app.batches.put(self.changelog_topic_name, partition, batches)
         return self._follow(partition, mine, self.data.writer, written)
 
@@ -246,18 +246,13 @@ class ChunkTable(faust.Table):
             await consumer.stop()
         ours = [key for key in keys if key in rows]
         self.data.repaired += len(ours)
-        batches = _batches(partition, self.data.writer, ours, rows.read(ours))
+        batches = changelog_batches(partition, self.data.writer, ours, rows.read(ours))
         for sent in await (await self.app.batches.put(tp.topic, partition, batches)):
             self.data.offsets[partition] = sent.offset + sent.records - 1
 
 
-def changelog_records(writer: bytes, keys: Sequence[bytes], rows: Rows) -> list[Record]:
-    """Return what the owner with this writer id writes to the changelog for these users."""
-    blob, size = np.ascontiguousarray(rows).tobytes(), rows.itemsize
-    return [Record(key, writer + blob[k * size : (k + 1) * size], []) for k, key in enumerate(keys)]
-
-
-def _batches(partition: int, writer: bytes, keys: Sequence[bytes], rows: Rows) -> list[Batch]:
+def changelog_batches(partition: int, writer: bytes, keys: Sequence[bytes], rows: Rows) -> list[Batch]:
+    """Return what the owner with this writer id writes to the changelog for these users, not compressed."""
     if not keys:
         return []
     blob = np.empty((len(rows), ID_BYTES + rows.itemsize), np.uint8)

@@ -6,10 +6,12 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import pytest
+from aiokafka.record.memory_records import MemoryRecords
 from faust.types import TP
 
 from models.state import LAYOUT, Rows, empty_rows
 from streams.chunk import table
+from streams.chunk.producer import _Written
 from streams.chunk.table import MARKER, ChunkStore
 
 CHANGELOG = "users-changelog"
@@ -166,6 +168,7 @@ def test_end_of_a_recovery_keeps_standby_rows(store: ChunkStore) -> None:
 
 def test_records_written_are_records_that_recovery_reads(store: ChunkStore) -> None:
     rows = np.concatenate([row(1), row(2)])
-    written = table.changelog_records(MINE, [b"ann", b"bob"], rows)
-    store.apply_records(FIRST, [Logged(k, record.key or b"", record.value) for k, record in enumerate(written)])
+    [batch] = table.changelog_batches(0, MINE, [b"ann", b"bob"], rows)
+    sent = MemoryRecords(bytes(_Written(batch.compressed(), 123)._build())).next_batch()
+    store.apply_records(FIRST, [Logged(record.offset, record.key, record.value) for record in sent])
     assert store.users.read(0, [b"ann", b"bob"]).tobytes() == rows.tobytes()
