@@ -24,7 +24,7 @@ def test_throughput_handles_every_event(kafka: str, tmp_path: Path) -> None:
     for each in measured:
         [only] = each.runs
         assert 0 < only.events <= 18_000
-        assert {"decode", "update", "predict", "answer", "publish"} == only.stage_us_per_event.keys()
+        assert {"decode", "update", "predict", "answer", "encode", "publish"} == only.stage_us_per_event.keys()
         assert each.spread("events_per_s").median == only.events_per_s > 0
         assert only.equal_forecasts == 1
         topics = 3 if each.variant.slate_size else 2

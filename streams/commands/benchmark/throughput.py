@@ -153,7 +153,8 @@ LIMIT_SHOWN = {"events_per_s": "limit: events/s", "cpu_us_per_event": "limit: CP
 SHOWN = {
     "events_per_s": "events/s",
     "cpu_us_per_event": "CPU us/event",
-    "share_of_limit": "share of the limit",
+    "share_of_limit": "share of the limit, events/s",
+    "cpu_share_of_limit": "share of the limit, CPU",
     "equal_forecasts": "users with forecasts as in order of time",
     "bytes_in_per_event": "bytes in/event",
     "bytes_out_per_event": "bytes out/event",
