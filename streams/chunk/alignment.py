@@ -88,6 +88,10 @@ class Alignment:
         self._newest_ms.clear()
         self._moved_s.clear()
 
+    def __len__(self) -> int:
+        """Return the number of records that wait."""
+        return sum(len(queue.records) for queue in self._waiting.values())
+
     def full(self) -> set[TP]:
         """Return the partitions that hold enough."""
         return {tp for tp, queue in self._waiting.items() if queue.full(self._capacity)}

@@ -2,10 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
 
 import structlog
+from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.utils.futures import notify
@@ -14,6 +16,10 @@ from streams.chunk.alignment import Alignment
 from streams.chunk.failure import fail_stop
 
 POLL_S = 0.2
+UNDERWAY = 2
+"""Chunks, however small, that are handed on and not acknowledged."""
+
+T = TypeVar("T")
 _log = structlog.get_logger("nextact")
 
 
@@ -27,14 +33,28 @@ class ChunkConsumer(driver.Consumer):
         self._handed_on: dict[TP, int] = {}  # offset of the last record that an agent was given
         self._generation = -1
         at_once = self.app.conf.broker_max_poll_records
+        self._at_once = at_once
         self._alignment = Alignment(max(1, at_once // 8), self.app.align_wait_s, at_once)
+        self._seeking = False
+        self._room_made = asyncio.Event()  # a chunk was acknowledged
+        self._one_at_a_time = asyncio.Lock()
+        self._handing_on: asyncio.Future[None] | None = None
 
     async def perform_seek(self) -> None:
         """Go back to the committed offsets."""
-        async with self._position_lock:
+        async with self._position_lock, self._positions_move():
             await super().perform_seek()
             self._forget()
             self._next_offset = {tp: offset for tp, offset in self._read_offset.items() if offset is not None}
+
+    @asynccontextmanager
+    async def _positions_move(self) -> AsyncIterator[None]:
+        """Keep what was fetched before a seek from being handed on while it lasts."""
+        self._seeking = True
+        try:
+            yield
+        finally:
+            self._seeking = False
 
     def _forget(self) -> None:
         """Drop what was fetched and not handed on: positions have moved, it comes again."""
@@ -43,7 +63,7 @@ class ChunkConsumer(driver.Consumer):
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
         """Go to these offsets."""
-        async with self._position_lock:
+        async with self._position_lock, self._positions_move():
             await super().seek_wait(partitions)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
@@ -60,6 +80,8 @@ class ChunkConsumer(driver.Consumer):
         message.acked = True
         self._unacked_messages.discard(message)
         notify(self._waiting_for_ack)
+        self._room_made.set()
+        self._handing_on = asyncio.ensure_future(self._hand_on(self._generation))  # kept: else it may be collected
         if message.generation_id != self.app.consumer_generation_id:
             return False  # the stream acknowledges what it skips: an unprocessed offset must not be committed
         self._acked.update((tp, [records[-1].offset]) for tp, records in message.value.items())
@@ -84,6 +106,34 @@ class ChunkConsumer(driver.Consumer):
             positions = {f"{tp.topic}-{tp.partition}": offset for tp, offset in self._next_offset.items()}
             fail_stop("a fetch failed", error, next_offsets=positions)
 
+    async def _getmany(self, active_partitions: set[TP], timeout: float) -> dict[TP, list[Any]]:
+        """Fetch in the client's thread.
+
+        Faust's way there is a queue with two workers, each of which makes four tasks to wait for its next call.
+        """
+        client = self._thread._ensure_consumer()
+        return await self._in_thread(
+            self._thread._fetch_records(
+                client, active_partitions, timeout=timeout, max_records=client._max_poll_records
+            )
+        )
+
+    async def _positions(self, partitions: set[TP]) -> dict[TP, int]:
+        """Return the offsets that are fetched next, of the partitions that are still ours."""
+        client = self._thread._ensure_consumer()
+
+        async def ask() -> dict[TP, int]:
+            found = {}
+            for tp in partitions:
+                with suppress(IllegalStateError):  # it has just been revoked, in aiokafka's own thread
+                    found[tp] = await client.position(tp)
+            return found
+
+        return await self._in_thread(ask())
+
+    async def _in_thread(self, work: Coroutine[Any, Any, T]) -> T:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._thread.thread_loop))
+
     async def _fetch(self) -> None:
         active = set(self._get_active_partitions())
         generation = self.app.consumer_generation_id
@@ -91,9 +141,12 @@ class ChunkConsumer(driver.Consumer):
             self._generation = generation
             self._forget()
         hungry = active - self._alignment.full()
-        # aiokafka takes no partitions for all of them, the changelog's too
-        fetched = await self._getmany(active_partitions=hungry, timeout=POLL_S) if hungry else {}
-        if not self.flow_active or generation != self.app.consumer_generation_id:
+        if hungry:  # aiokafka takes no partitions for all of them, the changelog's too
+            fetched = await self._getmany(active_partitions=hungry, timeout=POLL_S)
+        else:
+            fetched = {}
+            await self._wait_for_room()
+        if not self._may_hand_on(generation):
             return  # a seek follows always
         inputs = {}
         for tp, records in fetched.items():
@@ -102,16 +155,44 @@ class ChunkConsumer(driver.Consumer):
             else:
                 inputs[tp] = records
                 self._check_position(tp, records)
-        now_s = asyncio.get_running_loop().time()
-        self._alignment.add(inputs, now_s)
-        assigned = {tp for tp in active if not self._is_changelog_tp(tp)}
-        for tp in self._alignment.behind(assigned, self._caught_up):
+        self._alignment.add(inputs, asyncio.get_running_loop().time())
+        if behind := self._alignment.behind(self._inputs(), self._caught_up):
             # control records of transactions move the position and are never seen
-            self._next_offset[tp] = await self.position(tp) or 0
-        chunk = self._alignment.take(assigned, self._caught_up, now_s, time.time_ns() // 1_000_000)
-        self._handed_on.update((tp, records[-1].offset) for tp, records in chunk.items())
-        if chunk and self.flow_active and generation == self.app.consumer_generation_id:
-            await self._deliver(chunk)
+            self._next_offset.update(await self._positions(behind))
+        await self._hand_on(generation)
+
+    def _may_hand_on(self, generation: int) -> bool:
+        return self.flow_active and not self._seeking and generation == self.app.consumer_generation_id
+
+    def _inputs(self) -> set[TP]:
+        return {tp for tp in self._get_active_partitions() if not self._is_changelog_tp(tp)}
+
+    def _room(self) -> bool:
+        """Tell whether a chunk is wanted now: what comes while two are underway goes into one, however often we fetch.
+
+        One is being acknowledged, the next computed; in a backlog a full one lies ready besides.
+        """
+        generation = self.app.consumer_generation_id
+        underway = sum(message.generation_id == generation for message in self._unacked_messages)
+        return bool(underway < UNDERWAY or (underway == UNDERWAY and len(self._alignment) >= self._at_once))
+
+    async def _wait_for_room(self) -> None:
+        self._room_made.clear()
+        if not self._room():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._room_made.wait(), POLL_S)
+
+    async def _hand_on(self, generation: int) -> None:
+        """Hand a chunk on if one is wanted and there is one: after a fetch, and after an acknowledgement."""
+        # one at a time: where the queue is full, Faust lets the next chunk overtake the one that waits
+        async with self._one_at_a_time:
+            if not self._may_hand_on(generation) or not self._room():
+                return
+            now_s = asyncio.get_running_loop().time()
+            chunk = self._alignment.take(self._inputs(), self._caught_up, now_s, time.time_ns() // 1_000_000)
+            self._handed_on.update((tp, records[-1].offset) for tp, records in chunk.items())
+            if chunk:
+                await self._deliver(chunk)
 
     def _check_position(self, tp: TP, records: list[Any]) -> None:
         expected = self._next_offset.get(tp)
@@ -142,7 +223,12 @@ class ChunkConsumer(driver.Consumer):
         tp = next(iter(chunk))
         message = self._to_message(tp, chunk[tp][0])  # with the generation, as no await came between
         message.key, message.value = None, chunk
-        await self.wait_first(self.callback(message), self.suspend_flow.wait())
+        delivery = asyncio.ensure_future(self.callback(message))
+        await asyncio.sleep(0)  # enough where the queue has room; else it waits, and a rebalance ends that
+        if delivery.done():
+            delivery.result()
+        else:
+            await self.wait_first(delivery, self.suspend_flow.wait())
 
     def lag(self) -> dict[TP, int]:
         """Return how many records of each input partition are not acknowledged yet; those whose end is known."""

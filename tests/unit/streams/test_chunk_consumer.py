@@ -1,6 +1,7 @@
 """What the consumer asks for: with fakes for Faust and aiokafka, where only the order of things matters."""
 
 import asyncio
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,33 +20,148 @@ class Record(SimpleNamespace):
     timestamp = 1
 
 
+class Faust(SimpleNamespace):
+    """A consumer of ours with fakes for what Faust and aiokafka do."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capacity: int, at_once: int) -> None:
+        super().__init__(asked=[], delivered=[], to_come=[])
+        self.app = SimpleNamespace(consumer_generation_id=1)
+
+        async def getmany(_: Any, active_partitions: set[TP], timeout: float) -> dict[TP, list[Record]]:
+            self.asked.append(set(active_partitions))
+            return {VIEWS: [Record(offset=offset) for offset in self.to_come.pop(0)]}
+
+        async def deliver(consumer: Any, chunk: dict[TP, list[Record]]) -> None:
+            message = SimpleNamespace(generation_id=1, value=chunk)
+            self.delivered.append(message)
+            consumer._unacked_messages.append(message)
+
+        monkeypatch.setattr(ChunkConsumer, "_getmany", getmany)
+        monkeypatch.setattr(ChunkConsumer, "_deliver", deliver)
+        monkeypatch.setattr(ChunkConsumer, "_get_active_partitions", lambda _: {VIEWS})
+        monkeypatch.setattr(ChunkConsumer, "_is_changelog_tp", lambda *_: False)
+        monkeypatch.setattr(ChunkConsumer, "_caught_up", lambda *_: True)
+        monkeypatch.setattr(ChunkConsumer, "app", self.app, raising=False)
+        self.consumer: Any = object.__new__(ChunkConsumer)
+        self.consumer.flow_active, self.consumer._generation, self.consumer._seeking = True, 1, False
+        self.consumer._next_offset, self.consumer._handed_on, self.consumer._acked = {}, {}, {}
+        self.consumer._alignment, self.consumer._at_once = Alignment(capacity, 100, at_once), at_once
+        self.consumer._unacked_messages, self.consumer._waiting_for_ack = Unacked(), None
+        self.consumer._room_made, self.consumer._one_at_a_time = asyncio.Event(), asyncio.Lock()
+
+    @property
+    def offsets(self) -> list[list[int]]:
+        return [[record.offset for record in message.value[VIEWS]] for message in self.delivered]
+
+
+class Unacked(list[Any]):
+    def discard(self, message: Any) -> None:
+        if message in self:
+            self.remove(message)
+
+
 def test_with_all_partitions_full_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     """aiokafka takes an empty set for all partitions, the changelog's among them."""
-    asked: list[set[TP]] = []
-    delivered: list[Any] = []
-
-    async def getmany(self: Any, active_partitions: set[TP], timeout: float) -> dict[TP, list[Record]]:
-        asked.append(set(active_partitions))
-        return {VIEWS: [Record(offset=len(asked) - 1)]}
-
-    async def deliver(self: Any, chunk: dict[TP, list[Record]]) -> None:
-        delivered.append(chunk)
-
-    monkeypatch.setattr(ChunkConsumer, "_getmany", getmany)
-    monkeypatch.setattr(ChunkConsumer, "_deliver", deliver)
-    monkeypatch.setattr(ChunkConsumer, "_get_active_partitions", lambda self: {VIEWS})
-    monkeypatch.setattr(ChunkConsumer, "_is_changelog_tp", lambda self, tp: False)
-    monkeypatch.setattr(ChunkConsumer, "_caught_up", lambda self, tp: False)
-    monkeypatch.setattr(ChunkConsumer, "app", SimpleNamespace(consumer_generation_id=1), raising=False)
-    consumer = object.__new__(ChunkConsumer)
-    consumer.flow_active, consumer._generation = True, 1
-    consumer._next_offset, consumer._handed_on = {}, {}
-    consumer._alignment = Alignment(capacity=1, patience_s=100, at_once=10)
+    faust = Faust(monkeypatch, capacity=1, at_once=10)
+    faust.to_come = [[0], [1], [2], [3]]
     monkeypatch.setattr(Alignment, "take", lambda *_: {})
     for _ in range(3):
-        asyncio.run(consumer._fetch())
-    assert asked == [{VIEWS}]
-    assert delivered == []
+        asyncio.run(faust.consumer._fetch())
+    assert faust.asked == [{VIEWS}]
+    assert faust.delivered == []
+
+
+def live(monkeypatch: pytest.MonkeyPatch, *, at_once: int = 100) -> Faust:
+    monkeypatch.setattr(Record, "timestamp", time.time_ns() // 1_000_000)
+    return Faust(monkeypatch, capacity=100, at_once=at_once)
+
+
+def test_idle_a_record_is_handed_on_at_once_and_under_load_what_comes_meanwhile_is_one_chunk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    faust = live(monkeypatch)
+    faust.to_come = [[0], [1], [2], [3, 4]]
+
+    async def run() -> None:
+        await faust.consumer._fetch()
+        assert faust.offsets == [[0]]
+        for _ in range(3):
+            await faust.consumer._fetch()
+        assert faust.offsets == [[0], [1]]
+        assert faust.consumer.ack(faust.delivered[0])
+        await asyncio.sleep(0.01)  # no fetch ends meanwhile
+        assert faust.offsets == [[0], [1], [2, 3, 4]]
+
+    asyncio.run(run())
+
+
+def test_in_a_backlog_a_full_chunk_lies_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    faust = live(monkeypatch, at_once=3)
+    faust.to_come = [[0], [1], [2, 3], [4], [5, 6, 7]]
+
+    async def run() -> None:
+        for _ in range(5):
+            await faust.consumer._fetch()
+        assert faust.offsets == [[0], [1], [2, 3, 4]]
+
+    asyncio.run(run())
+
+
+def test_a_chunk_never_overtakes_one_that_waits_in_front_of_a_full_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    faust = live(monkeypatch)
+    faust.to_come = [[0], [1], [2], [3]]
+    entered: list[int] = []
+
+    async def run() -> None:
+        room = asyncio.Event()
+
+        async def deliver(_: Any, chunk: dict[TP, list[Record]]) -> None:
+            entered.append(chunk[VIEWS][0].offset)
+            await room.wait()
+
+        monkeypatch.setattr(ChunkConsumer, "_deliver", deliver)
+        waiting = asyncio.ensure_future(faust.consumer._fetch())
+        await asyncio.sleep(0.01)
+        faust.consumer._alignment.add({VIEWS: [Record(offset=1)]}, 0)
+        faust.consumer.ack(SimpleNamespace(generation_id=0, value={}))
+        await asyncio.sleep(0.01)
+        assert entered == [0]
+        room.set()
+        await waiting
+        await faust.consumer._handing_on
+        assert entered == [0, 1]
+
+    faust.consumer._unacked_messages.append(SimpleNamespace(generation_id=0, value={}))
+    asyncio.run(run())
+
+
+def test_chunks_of_another_generation_hold_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    faust = live(monkeypatch)
+    faust.to_come = [[0]]
+    faust.consumer._unacked_messages += [SimpleNamespace(generation_id=0, value={})] * 5
+    asyncio.run(faust.consumer._fetch())
+    assert faust.offsets == [[0]]
+
+
+@pytest.mark.parametrize("state", ["seek", "stopped flow", "rebalance"])
+def test_nothing_is_handed_on_after_an_ack_while_positions_move(monkeypatch: pytest.MonkeyPatch, state: str) -> None:
+    faust = live(monkeypatch)
+    faust.to_come = [[0], [1], [2]]
+
+    async def run() -> None:
+        for _ in range(3):
+            await faust.consumer._fetch()
+        if state == "seek":
+            faust.consumer._seeking = True
+        elif state == "stopped flow":
+            faust.consumer.flow_active = False
+        else:
+            faust.app.consumer_generation_id = 2
+        faust.consumer.ack(faust.delivered[0])
+        await asyncio.sleep(0.01)
+        assert faust.offsets == [[0], [1]]
+
+    asyncio.run(run())
 
 
 def test_changelog_is_not_read_over_what_is_in_memory_once_recovery_has_ended() -> None:

@@ -24,6 +24,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 from mode import Service
 from mode.services import ServiceTask
+from mode.threads import MethodQueue, QueueServiceThread
 from mode.utils.futures import notify
 
 from streams.chunk.app import ChunkApp
@@ -51,6 +52,7 @@ OVERRIDDEN: list[tuple[type, str, list[str], str]] = [
     (driver.Consumer, "on_buffer_full", ["self", "tp"], "Faust pauses partitions: no more changelog either"),
     (driver.Consumer, "ack", ["self", "message"], "offsets of skipped chunks are committed: events lost"),
     (driver.Consumer, "_new_offset", ["self", "tp"], "wrong offsets are committed"),
+    (driver.Consumer, "_getmany", ["self", "active_partitions", "timeout"], "fetches wait in Faust's queue"),
     (driver.Consumer, "_drain_messages", ["self", "fetcher"], "stock Faust reads records one by one"),
     (
         Recovery,
@@ -121,13 +123,19 @@ def test_every_override_is_pinned_here() -> None:
 CALLED: list[tuple[type, str, list[str], str]] = [
     # what the chunk path calls: class, name, parameters
     (driver.Consumer, "_get_active_partitions", ["self"], "the fetch does not know its partitions"),
-    (driver.Consumer, "_getmany", ["self", "active_partitions", "timeout"], "nothing is fetched"),
     (driver.Consumer, "_is_changelog_tp", ["self", "tp"], "rows are taken for events"),
     (driver.Consumer, "_to_message", ["self", "tp", "record"], "chunks cannot be handed on"),
     (driver.Consumer, "stop_flow", ["self"], "the fetcher reads on before the seek"),
     (driver.Consumer, "assignment", ["self"], "no lag"),
     (driver.Consumer, "highwater", ["self", "tp"], "no lag, and topics wait for each other in vain"),
-    (driver.Consumer, "position", ["self", "tp"], "topics wait for each other in vain"),
+    (AIOKafkaConsumer, "position", ["self", "partition"], "topics wait for each other in vain"),
+    (driver.AIOKafkaConsumerThread, "_ensure_consumer", ["self"], "nothing is fetched"),
+    (
+        driver.AIOKafkaConsumerThread,
+        "_fetch_records",
+        ["self", "consumer", "active_partitions", "timeout", "max_records"],
+        "nothing is fetched",
+    ),
     (
         driver.Consumer,
         "commit",
@@ -160,6 +168,11 @@ def test_called_method_is_there(owner: type, name: str, parameters: list[str], b
 CALLERS: list[tuple[Callable[..., Any], str, str]] = [
     (Fetcher.__dict__["_fetcher"].fun, "consumer._drain_messages(self)", "our fetch loop is not run"),
     (ThreadDelegateConsumer._getmany, "self._thread.getmany(active_partitions, timeout)", "another fetch"),
+    (driver.AIOKafkaConsumerThread.getmany, "self.call_thread( self._fetch_records,", "another fetch"),
+    (driver.AIOKafkaConsumerThread.getmany, "max_records=_consumer._max_poll_records", "fetches of another size"),
+    (QueueServiceThread.call_thread, "self.method_queue.call(", "fetches run elsewhere"),
+    (MethodQueue.call, "self.loop.call_soon_threadsafe(", "fetches run elsewhere"),
+    (QueueServiceThread.__dict__["method_queue"].fget, "loop=self.thread_loop", "fetches run elsewhere"),
     (driver.Consumer._to_message, "generation_id=self.app.consumer_generation_id", "chunks have no generation"),
     (driver.ConsumerRebalanceListener.on_partitions_assigned, "app.consumer_generation_id =", "no generation is set"),
     (driver.Consumer._filter_committable_offsets, "self._new_offset(tp)", "wrong offsets are committed"),
