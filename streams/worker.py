@@ -1,5 +1,6 @@
 """The worker: one process that owns some partitions, keeps their users and answers their events."""
 
+import gc
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -107,10 +108,17 @@ def run(settings: Settings) -> None:
         _log.info("worker starts", model=model.card.version, metrics_port=server.server_port, group=app.conf.id)
         worker = faust.Worker(app, override_logging=False, redirect_stdouts=False, quiet=True)
         worker.spinner = None  # it writes escapes to the log
+        _collect_seldom()
         try:
             worker.execute_from_commandline()
         finally:
             _log.info("worker stopped")
+
+
+def _collect_seldom() -> None:
+    """Look for cycles once in 50,000 new objects, not in 700: a fetch makes thousands of records, none in a cycle."""
+    gc.freeze()  # what was imported stays
+    gc.set_threshold(50_000, 20, 100)
 
 
 def _credentials(settings: Settings) -> CredentialsT | None:
