@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 import structlog
 from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP
+from faust.types import TP, ConsumerMessage
 from mode.utils.futures import notify
 
 from streams.chunk.alignment import Alignment
 from streams.chunk.failure import fail_stop
+from streams.chunk.fetching import FetchThread
 
 POLL_S = 0.2
 UNDERWAY = 2
@@ -39,6 +40,9 @@ class ChunkConsumer(driver.Consumer):
         self._room_made = asyncio.Event()  # a chunk was acknowledged
         self._one_at_a_time = asyncio.Lock()
         self._handing_on: asyncio.Future[None] | None = None
+
+    def _new_consumer_thread(self) -> FetchThread:
+        return FetchThread(self, loop=self.loop, beacon=self.beacon)
 
     async def perform_seek(self) -> None:
         """Go back to the committed offsets."""
@@ -221,8 +225,20 @@ class ChunkConsumer(driver.Consumer):
 
     async def _deliver(self, chunk: dict[TP, list[Any]]) -> None:
         tp = next(iter(chunk))
-        message = self._to_message(tp, chunk[tp][0])  # with the generation, as no await came between
-        message.key, message.value = None, chunk
+        first = chunk[tp][0]
+        message = ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            first.offset,
+            first.timestamp / 1000,
+            timestamp_type=0,
+            headers=[],
+            key=None,
+            value=chunk,
+            checksum=None,
+            tp=tp,
+            generation_id=self.app.consumer_generation_id,  # as no await came between
+        )
         delivery = asyncio.ensure_future(self.callback(message))
         await asyncio.sleep(0)  # enough where the queue has room; else it waits, and a rebalance ends that
         if delivery.done():
