@@ -17,6 +17,9 @@ from models.state import Floats, Ints
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
+FEW = 64
+"""So many numbers, or records, are sooner written one by one: a call of numpy costs as much as ten of them."""
+
 _GROUP = 10_000  # four digits are looked up at once
 _MILLION = 1_000_000
 _SLOT = re.compile(rb"\x00([a-z_]+)\x00")
@@ -77,6 +80,8 @@ def decimal(values: Ints) -> Bytes:
     >>> [bytes(row).replace(b"\0", b"") for row in decimal(np.array([0, -1, 1234567, 10_000]))]
     [b'0', b'-1', b'1234567', b'10000']
     """
+    if values.size <= FEW:
+        return _written([b"%d" % value for value in values.ravel().tolist()], values.shape)
     rest: Ints = np.abs(values.astype(np.int64, copy=False))
     places: list[Ints] = []
     while True:
@@ -98,6 +103,8 @@ def fixed(values: Floats) -> Bytes:
     [b'0.250000', b'1.000000', b'-0.000001']
     """
     scaled = np.rint(values * _MILLION).astype(np.int64)
+    if values.size <= FEW:
+        return _written([_fixed(value) for value in scaled.ravel().tolist()], values.shape)
     size = np.abs(scaled)
     whole = size // _MILLION
     part = size - whole * _MILLION
@@ -105,6 +112,16 @@ def fixed(values: Floats) -> Bytes:
     point = np.broadcast_to(np.uint8(ord(".")), (*values.shape, 1))
     pieces = [decimal(whole), point, _THREE_DIGITS[high], _THREE_DIGITS[part - high * 1000]]
     return _signed(scaled < 0, np.concatenate(pieces, axis=-1))
+
+
+def _fixed(millionths: int) -> bytes:
+    sign = b"-" if millionths < 0 else b""
+    return b"%b%d.%06d" % (sign, *divmod(abs(millionths), _MILLION))
+
+
+def _written(strings: list[bytes], shape: tuple[int, ...]) -> Bytes:
+    width = max(map(len, strings), default=1)
+    return np.array(strings, f"S{width}").view(np.uint8).reshape(*shape, width)
 
 
 def _signed(negative: Mask, digits: Bytes) -> Bytes:

@@ -7,8 +7,8 @@ import numpy as np
 from models.state import Ints
 from schemas.cloudevents import attributes
 from streams.chunk.producer import BatchProducer
-from streams.chunk.records import Batch, header_template, record_batches, varint
-from streams.columns import Bytes, Template, padded, slot, text, texts
+from streams.chunk.records import Batch, header_template, record_batches, single_records, varint
+from streams.columns import FEW, Bytes, Template, padded, slot, text, texts
 from streams.outputs import Outputs
 
 _MS = "datetime64[ms]"
@@ -16,6 +16,9 @@ _MS = "datetime64[ms]"
 
 def encoded(outputs: Outputs) -> dict[int, list[Batch]]:
     """Return the batches of each partition."""
+    if len(outputs) <= FEW:
+        singles = ((output.partition, output.key, output.value, output.headers) for output in outputs)
+        return single_records(singles, BatchProducer.MAX_RECORDS_BYTES)
     columns = {
         "id": outputs.ids[:, None],
         "id_length": _length(outputs.ids),

@@ -9,7 +9,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from mode import Service
 
-from streams.chunk.records import Batch
+from streams.chunk.records import Batch, single_records
 
 MAX_BATCH_BYTES = 900_000
 """Below the broker's default limit of 1,048,588 bytes a message batch."""
@@ -90,15 +90,8 @@ class BatchProducer(Service):
 
     async def send(self, topic: str, partition: int, records: Sequence[Record]) -> list[Sent]:
         """Write a few records to a partition, in order; return once all are acknowledged."""
-        batches: list[Any] = []
-        for record in records:
-            if not batches or batches[-1].append(timestamp=None, **record._asdict()) is None:  # the batch is full
-                batches.append(self._kafka.create_batch())
-                if batches[-1].append(timestamp=None, **record._asdict()) is None:
-                    raise ValueError(f"a record of {len(record.value)} bytes for {topic} does not fit a batch")
-        for batch in batches:
-            batch.close()
-        return await (await self._put(topic, partition, batches))
+        batches = single_records(((partition, *record) for record in records), self.MAX_RECORDS_BYTES)
+        return await (await self.put(topic, partition, batches.get(partition, [])))
 
     def packed(self, batches: Sequence[Batch]) -> list[Batch]:
         """Return batches as they are to leave: the costly part of sending them, which any thread may do."""
@@ -110,16 +103,14 @@ class BatchProducer(Service):
         What is put later is written later, whoever waits first.
         """
         now_ms = time.time_ns() // 1_000_000
-        return await self._put(topic, partition, [_Written(batch, now_ms) for batch in batches])
+        futures = [
+            await self._kafka.send_batch(_Written(batch, now_ms), topic, partition=partition) for batch in batches
+        ]
+        return _acknowledged(futures, [batch.records for batch in batches])
 
     async def send_batches(self, topic: str, partition: int, batches: Sequence[Batch]) -> list[Sent]:
         """Write batches to a partition, in order; return once all are acknowledged."""
         return await (await self.put(topic, partition, batches))
-
-    async def _put(self, topic: str, partition: int, batches: Sequence[Any]) -> Awaitable[list[Sent]]:
-        futures = [await self._kafka.send_batch(batch, topic, partition=partition) for batch in batches]
-        counts = [batch.record_count() for batch in batches]
-        return _acknowledged(futures, counts)
 
 
 async def _acknowledged(futures: Sequence[Awaitable[Any]], counts: Sequence[int]) -> list[Sent]:

@@ -4,16 +4,19 @@ Source: Apache Kafka, Message format, version 2. A record is its length, attribu
 to the batch's (0) and of its offset, key, value and headers; each number and length is a zigzag varint.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import lz4.frame
 import numpy as np
+from aiokafka.record.default_records import DefaultRecordBatchBuilder, _DefaultRecordBatchBuilderPy
 
 from models.state import Ints
 from streams.columns import Mask, Padded, Template
 
 _LZ4 = 3
+_HEAD = _DefaultRecordBatchBuilderPy.HEADER_STRUCT.size
 _NO_HEADERS = b"\0"
 _ATTRIBUTES_AND_TIME = b"\0\0"
 _MOST_NUMBERS = 16
@@ -75,6 +78,35 @@ def record_batches(
     ):
         batches.setdefault(its, []).append(Batch(flat[begin:end], records))
     return batches
+
+
+Single: TypeAlias = tuple[int, bytes | None, bytes, list[tuple[str, bytes]]]
+"""A record: part, key, value and headers."""
+
+
+def single_records(records: Iterable[Single], max_bytes: int) -> dict[int, list[Batch]]:
+    """Return the batches of each part, records in order, as `record_batches` does: quicker for a few records.
+
+    Args:
+        records: to be written.
+        max_bytes: most bytes of records in a batch.
+
+    Raises:
+        ValueError: a record is larger than a batch.
+    """
+    builders: dict[int, list[list[Any]]] = {}  # with the number of records in each
+    for part, key, value, headers in records:
+        mine = builders.setdefault(part, [])
+        if not mine or mine[-1][0].append(mine[-1][1], 0, key, value, headers) is None:  # the batch is full
+            mine.append([DefaultRecordBatchBuilder(2, 0, 0, -1, -1, 0, max_bytes + _HEAD), 0])
+            mine[-1][0].append(0, 0, key, value, headers)
+            if mine[-1][0].size() > max_bytes + _HEAD:
+                raise ValueError(f"a record of {mine[-1][0].size()} bytes does not fit a batch of {max_bytes}")
+        mine[-1][1] += 1
+    return {
+        part: [Batch(memoryview(builder.build())[_HEAD:], count) for builder, count in mine]
+        for part, mine in builders.items()
+    }
 
 
 def varint(values: Ints) -> Padded:

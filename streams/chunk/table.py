@@ -21,8 +21,8 @@ from yarl import URL
 from models.state import ROW, Rows, empty_rows
 from streams.chunk.failure import EXIT_CONFIGURATION, fail_stop
 from streams.chunk.producer import BatchProducer, Record, Sent
-from streams.chunk.records import Batch, record_batches
-from streams.columns import Padded, padded
+from streams.chunk.records import Batch, Single, record_batches, single_records
+from streams.columns import FEW, Padded, padded
 from streams.user_rows import PartitionRows, UserRows
 
 MARKER = b"\xffwriter"
@@ -253,8 +253,11 @@ class ChunkTable(faust.Table):
 
 def changelog_batches(partition: int, writer: bytes, keys: Sequence[bytes], rows: Rows) -> list[Batch]:
     """Return what the owner with this writer id writes to the changelog for these users, not compressed."""
-    if not keys:
-        return []
+    if len(keys) <= FEW:
+        singles: Iterator[Single] = (
+            (partition, key, writer + row.tobytes(), []) for key, row in zip(keys, rows, strict=True)
+        )
+        return single_records(singles, BatchProducer.MAX_RECORDS_BYTES).get(partition, [])
     blob = np.empty((len(rows), ID_BYTES + rows.itemsize), np.uint8)
     blob[:, :ID_BYTES] = np.frombuffer(writer, np.uint8)
     blob[:, ID_BYTES:] = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), -1)

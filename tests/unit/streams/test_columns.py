@@ -5,20 +5,23 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.columns import Template, decimal, fixed, padded, slot, text, texts
+from streams.columns import FEW, Template, decimal, fixed, padded, slot, text, texts
 
 INT64 = st.integers(-(2**62), 2**62)
 
 
 @given(st.lists(INT64 | st.integers(-20_000, 20_000), min_size=1))
 def test_decimal_writes_what_str_writes(values: list[int]) -> None:
-    written = texts(decimal(np.array(values, np.int64))).strings()
-    assert [string.decode() for string in written] == [str(value) for value in values]
+    for times in (1, FEW + 1):  # one by one, and all at once
+        written = texts(decimal(np.array(values * times, np.int64))).strings()
+        assert [string.decode() for string in written] == [str(value) for value in values * times]
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1))
 def test_fixed_writes_the_nearest_number_of_six_decimals(values: list[float]) -> None:
-    for string, value in zip(texts(fixed(np.array(values))).strings(), values, strict=True):
+    few, many = (texts(fixed(np.array(values * times))).strings() for times in (1, FEW + 1))
+    assert many == few * (FEW + 1)  # what is written does not depend on how many there are
+    for string, value in zip(few, values, strict=True):
         assert len(string.partition(b".")[2]) == 6
         assert abs(float(string) - value) <= 0.5e-6 + 1e-9 * abs(value)
         assert isinstance(msgspec.json.decode(string), float)

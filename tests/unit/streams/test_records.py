@@ -1,14 +1,17 @@
 """Record batches written a column at a time hold what Kafka's own reader reads back."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.state import Ints
 from schemas.cloudevents import output_headers
 from streams.chunk.producer import _Written
-from streams.chunk.records import Batch, header_template, record_batches, varint
+from streams.chunk.records import Batch, Single, header_template, record_batches, single_records, varint
 from streams.columns import Padded, padded, slot, text, texts
 
 BINARY = st.lists(st.tuples(st.binary(min_size=1, max_size=90), st.binary(max_size=200)), min_size=1, max_size=40)
@@ -29,7 +32,12 @@ def test_records_read_back_in_order_whatever_their_bytes_and_cuts(
 ) -> None:
     part = np.sort(np.arange(len(records)) % (last_part + 1))
     keys, values = padded([key for key, _ in records]), padded([value for _, value in records])
-    batches = record_batches(part, keys, values, None, max_bytes)
+    single: Iterator[Single] = ((its, key, value, []) for its, (key, value) in zip(part.tolist(), records, strict=True))
+    check(part, records, record_batches(part, keys, values, None, max_bytes), max_bytes)
+    check(part, records, single_records(single, max_bytes), max_bytes)
+
+
+def check(part: Ints, records: list[tuple[bytes, bytes]], batches: dict[int, list[Batch]], max_bytes: int) -> None:
     assert sorted(batches) == sorted(set(part.tolist()))
     for number, made in batches.items():
         expected = [record for record, its in zip(records, part.tolist(), strict=True) if its == number]
@@ -54,6 +62,8 @@ def test_record_larger_than_a_batch_is_an_error() -> None:
     key, value = padded([b"k"]), padded([b"v" * 500])
     with pytest.raises(ValueError, match="does not fit"):
         record_batches(np.zeros(1, np.int64), key, value, None, 500)
+    with pytest.raises(ValueError, match="does not fit"):
+        single_records([(0, b"k", b"v" * 500, [])], 500)
 
 
 def test_head_fits_beside_the_records() -> None:
@@ -63,12 +73,15 @@ def test_head_fits_beside_the_records() -> None:
     assert len(_Written(batch, 0)._build()) <= 900_000
 
 
-def test_output_headers_are_the_cloudevents_of_the_message() -> None:
+@pytest.mark.parametrize("few", [0, 64])
+def test_output_headers_are_the_cloudevents_of_the_message(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from streams import publishing
     from streams.outputs import Outputs
     from streams.publishing import encoded
 
     ids, values = text([b"churn-risk.1", b"churn-risk.22"])[:, 0], text([b"{}", b"[1]"])[:, 0]
     moments = np.array([1_700_000_000_123, 0])
+    monkeypatch.setattr(publishing, "FEW", few)
     outputs = Outputs("churn-risk", np.array([3, 3]), [b"ann", b"bob"], ids, moments, values)
     [(number, [batch])] = encoded(outputs).items()
     assert number == 3
