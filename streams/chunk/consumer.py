@@ -39,7 +39,8 @@ class ChunkConsumer(driver.Consumer):
         self._seeking = False
         self._room_made = asyncio.Event()  # a chunk was acknowledged
         self._one_at_a_time = asyncio.Lock()
-        self._handing_on: asyncio.Future[None] | None = None
+        self._underway: set[Any] = set()  # messages handed on and not acknowledged: Faust counts only what it took
+        self._handing_on: set[asyncio.Future[None]] = set()
 
     def _new_consumer_thread(self) -> FetchThread:
         return FetchThread(self, loop=self.loop, beacon=self.beacon)
@@ -64,6 +65,7 @@ class ChunkConsumer(driver.Consumer):
         """Drop what was fetched and not handed on: positions have moved, it comes again."""
         self._alignment.clear()
         self._handed_on.clear()
+        self._underway.clear()
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
         """Go to these offsets."""
@@ -83,9 +85,12 @@ class ChunkConsumer(driver.Consumer):
         """Mark a chunk as done: its offsets may be committed."""
         message.acked = True
         self._unacked_messages.discard(message)
+        self._underway.discard(message)
         notify(self._waiting_for_ack)
         self._room_made.set()
-        self._handing_on = asyncio.ensure_future(self._hand_on(self._generation))  # kept: else it may be collected
+        task = asyncio.ensure_future(self._hand_on_the_next(self._generation))
+        self._handing_on.add(task)  # else it may be collected
+        task.add_done_callback(self._handing_on.discard)
         if message.generation_id != self.app.consumer_generation_id:
             return False  # the stream acknowledges what it skips: an unprocessed offset must not be committed
         self._acked.update((tp, [records[-1].offset]) for tp, records in message.value.items())
@@ -107,6 +112,8 @@ class ChunkConsumer(driver.Consumer):
             if not self.app.should_stop:
                 raise
         except Exception as error:  # noqa: BLE001 - e.g. a record that the client cannot decode: say where
+            if self.app.should_stop:
+                return
             positions = {f"{tp.topic}-{tp.partition}": offset for tp, offset in self._next_offset.items()}
             fail_stop("a fetch failed", error, next_offsets=positions)
 
@@ -177,7 +184,7 @@ class ChunkConsumer(driver.Consumer):
         One is being acknowledged, the next computed; in a backlog a full one lies ready besides.
         """
         generation = self.app.consumer_generation_id
-        underway = sum(message.generation_id == generation for message in self._unacked_messages)
+        underway = sum(message.generation_id == generation for message in self._underway)
         return bool(underway < UNDERWAY or (underway == UNDERWAY and len(self._alignment) >= self._at_once))
 
     async def _wait_for_room(self) -> None:
@@ -185,6 +192,14 @@ class ChunkConsumer(driver.Consumer):
         if not self._room():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._room_made.wait(), POLL_S)
+
+    async def _hand_on_the_next(self, generation: int) -> None:
+        try:
+            await self._hand_on(generation)
+        except Exception as error:
+            if self.should_stop or self.app.should_stop:
+                raise
+            fail_stop("a chunk was not handed on", error)  # its records are taken: the next would pass them
 
     async def _hand_on(self, generation: int) -> None:
         """Hand a chunk on if one is wanted and there is one: after a fetch, and after an acknowledgement."""
@@ -239,6 +254,7 @@ class ChunkConsumer(driver.Consumer):
             tp=tp,
             generation_id=self.app.consumer_generation_id,  # as no await came between
         )
+        self._underway.add(message)
         delivery = asyncio.ensure_future(self.callback(message))
         await asyncio.sleep(0)  # enough where the queue has room; else it waits, and a rebalance ends that
         if delivery.done():

@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from faust.types import TP
 
+from streams.chunk import consumer as module
 from streams.chunk.alignment import Alignment
 from streams.chunk.consumer import ChunkConsumer
 from streams.chunk.recovery import ChunkRecovery
@@ -24,17 +26,19 @@ class Faust(SimpleNamespace):
     """A consumer of ours with fakes for what Faust and aiokafka do."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capacity: int, at_once: int) -> None:
-        super().__init__(asked=[], delivered=[], to_come=[])
-        self.app = SimpleNamespace(consumer_generation_id=1)
+        super().__init__(asked=[], delivered=[], to_come=[], breaks_after=1000)
+        self.app = SimpleNamespace(consumer_generation_id=1, should_stop=False)
 
         async def getmany(_: Any, active_partitions: set[TP], timeout: float) -> dict[TP, list[Record]]:
             self.asked.append(set(active_partitions))
             return {VIEWS: [Record(offset=offset) for offset in self.to_come.pop(0)]}
 
         async def deliver(consumer: Any, chunk: dict[TP, list[Record]]) -> None:
-            message = SimpleNamespace(generation_id=1, value=chunk)
+            message = Message(generation_id=1, value=chunk)
             self.delivered.append(message)
-            consumer._unacked_messages.append(message)
+            if len(self.delivered) > self.breaks_after:
+                raise RuntimeError("no channel takes it")
+            consumer._underway.add(message)  # in Faust's queue: not yet among those that it counts as not acknowledged
 
         monkeypatch.setattr(ChunkConsumer, "_getmany", getmany)
         monkeypatch.setattr(ChunkConsumer, "_deliver", deliver)
@@ -42,11 +46,13 @@ class Faust(SimpleNamespace):
         monkeypatch.setattr(ChunkConsumer, "_is_changelog_tp", lambda *_: False)
         monkeypatch.setattr(ChunkConsumer, "_caught_up", lambda *_: True)
         monkeypatch.setattr(ChunkConsumer, "app", self.app, raising=False)
+        monkeypatch.setattr(ChunkConsumer, "should_stop", False)
         self.consumer: Any = object.__new__(ChunkConsumer)
         self.consumer.flow_active, self.consumer._generation, self.consumer._seeking = True, 1, False
         self.consumer._next_offset, self.consumer._handed_on, self.consumer._acked = {}, {}, {}
         self.consumer._alignment, self.consumer._at_once = Alignment(capacity, 100, at_once), at_once
-        self.consumer._unacked_messages, self.consumer._waiting_for_ack = Unacked(), None
+        self.consumer._unacked_messages, self.consumer._waiting_for_ack = set(), None
+        self.consumer._underway, self.consumer._handing_on = set(), set()
         self.consumer._room_made, self.consumer._one_at_a_time = asyncio.Event(), asyncio.Lock()
 
     @property
@@ -54,10 +60,10 @@ class Faust(SimpleNamespace):
         return [[record.offset for record in message.value[VIEWS]] for message in self.delivered]
 
 
-class Unacked(list[Any]):
-    def discard(self, message: Any) -> None:
-        if message in self:
-            self.remove(message)
+@dataclass(eq=False)
+class Message:
+    generation_id: int
+    value: Any
 
 
 def test_with_all_partitions_full_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,22 +129,40 @@ def test_a_chunk_never_overtakes_one_that_waits_in_front_of_a_full_queue(monkeyp
         waiting = asyncio.ensure_future(faust.consumer._fetch())
         await asyncio.sleep(0.01)
         faust.consumer._alignment.add({VIEWS: [Record(offset=1)]}, 0)
-        faust.consumer.ack(SimpleNamespace(generation_id=0, value={}))
+        faust.consumer.ack(Message(generation_id=0, value={}))
         await asyncio.sleep(0.01)
         assert entered == [0]
         room.set()
         await waiting
-        await faust.consumer._handing_on
+        await asyncio.gather(*faust.consumer._handing_on)
         assert entered == [0, 1]
 
-    faust.consumer._unacked_messages.append(SimpleNamespace(generation_id=0, value={}))
+    faust.consumer._underway.add(Message(generation_id=0, value={}))
     asyncio.run(run())
+
+
+def test_chunk_that_cannot_be_handed_on_after_an_ack_ends_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[str] = []
+    monkeypatch.setattr(module, "fail_stop", lambda reason, error: ended.append(f"{reason}: {error}"))
+    faust = live(monkeypatch)
+    faust.to_come = [[0], [1], [2]]
+    faust.breaks_after = 2
+
+    async def run() -> None:
+        for _ in range(3):
+            await faust.consumer._fetch()
+        assert faust.offsets == [[0], [1]]
+        faust.consumer.ack(faust.delivered[0])
+        await asyncio.sleep(0.01)
+
+    asyncio.run(run())
+    assert ended == ["a chunk was not handed on: no channel takes it"]
 
 
 def test_chunks_of_another_generation_hold_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
     faust = live(monkeypatch)
     faust.to_come = [[0]]
-    faust.consumer._unacked_messages += [SimpleNamespace(generation_id=0, value={})] * 5
+    faust.consumer._underway |= {Message(generation_id=0, value={}) for _ in range(5)}
     asyncio.run(faust.consumer._fetch())
     assert faust.offsets == [[0]]
 

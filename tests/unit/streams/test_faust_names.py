@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 import faust
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.consumer import fetcher
+from aiokafka.record.default_records import DefaultRecord
 from aiokafka.structs import ConsumerRecord
 from faust.stores.memory import Store
 from faust.tables import recovery as faust_recovery
@@ -29,6 +31,7 @@ from mode.utils.futures import notify
 
 from streams.chunk.app import ChunkApp
 from streams.chunk.consumer import ChunkConsumer
+from streams.chunk.fetching import BareRecords, FetchThread
 from streams.chunk.producer import BatchProducer, Record
 from streams.chunk.recovery import ChunkRecovery, ChunkTableManager
 from streams.chunk.table import ChunkStore, ChunkTable
@@ -53,6 +56,10 @@ OVERRIDDEN: list[tuple[type, str, list[str], str]] = [
     (driver.Consumer, "ack", ["self", "message"], "offsets of skipped chunks are committed: events lost"),
     (driver.Consumer, "_new_offset", ["self", "tp"], "wrong offsets are committed"),
     (driver.Consumer, "_getmany", ["self", "active_partitions", "timeout"], "fetches wait in Faust's queue"),
+    (driver.Consumer, "_new_consumer_thread", ["self"], "fetches wait, and records are slow: see fetching.py"),
+    (driver.AIOKafkaConsumerThread, "on_start", ["self"], "a fetch waits for a tenth of a second"),
+    (driver.AIOKafkaConsumerThread, "_create_worker_consumer", ["self", "transport"], "a fetch waits for 1.5 s"),
+    (fetcher.PartitionRecords, "_consumer_record", ["self", "tp", "record"], "records are slow to make"),
     (driver.Consumer, "_drain_messages", ["self", "fetcher"], "stock Faust reads records one by one"),
     (
         Recovery,
@@ -84,6 +91,8 @@ OURS = {
     faust.Table: ChunkTable,
     TableManager: ChunkTableManager,
     Service: BatchProducer,
+    driver.AIOKafkaConsumerThread: FetchThread,
+    fetcher.PartitionRecords: BareRecords,
 }
 NOT_METHODS = {(TableManager, "recovery"), (Recovery, "_slurp_changelogs")}  # tested by themselves
 PYTHONS = {"__init__", "__module__", "__doc__", "__annotations__", "__abstractmethods__", "__orig_bases__", "__hash__"}
@@ -411,3 +420,11 @@ def test_batch_of_aiokafka_says_when_it_is_full_and_how_much_it_holds() -> None:
         assert batch.append(timestamp=None, **record._asdict()) is None
 
     asyncio.run(main())
+
+
+def test_fetcher_of_aiokafka_has_what_the_fetch_thread_sets() -> None:
+    code = inspect.getsource(fetcher)
+    assert "PartitionRecords(" in inspect.getsource(fetcher.Fetcher._proc_fetch_request), "found by its global name"
+    assert "self._prefetch_backoff" in code
+    assert "fetch_max_wait_ms=self._fetch_max_wait_ms" in inspect.getsource(AIOKafkaConsumer.start)
+    assert {"offset", "timestamp", "key", "value", "headers"} <= set(dir(DefaultRecord))
