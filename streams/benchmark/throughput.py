@@ -6,10 +6,18 @@ from pathlib import Path
 
 import msgspec
 
-from models.model_directory import save
+from models.model_directory import load, save
 from schemas.topics import INPUTS, OUTPUTS, physical_name
-from streams.benchmark.final_state import BenchmarkFailed, check_state, equal_share, log_bytes, record_count
+from streams.benchmark.final_state import (
+    BenchmarkFailed,
+    check_network,
+    check_state,
+    equal_share,
+    log_bytes,
+    record_count,
+)
 from streams.benchmark.limit import Limit, limit
+from streams.benchmark.published import check_counts, check_next_actions, output_ends
 from streams.benchmark.report import Spread, spread
 from streams.benchmark.workload import Workload, random_model, workload
 from streams.clients import producer
@@ -50,7 +58,7 @@ class Run(msgspec.Struct, frozen=True):
     events_per_s: float
     cpu_us_per_event: float  # user and system time of the worker
     stage_us_per_event: dict[str, float]  # CPU time of the chunk's thread; `publish`: wall time until acknowledged
-    outputs_per_event: float
+    outputs_per_event: float  # on the broker
     changelog_records_per_event: float
     bytes_in_per_event: float | None  # on the broker; None: it does not say
     bytes_out_per_event: float | None
@@ -149,14 +157,16 @@ def _run(filled: Filled, asked: dict[str, object], folder: Path) -> Run:
     settings = filled.settings.model_copy(update={"clock": "stream", "max_poll_records": at_once, **asked})
     create_topics(settings, for_replay=True)
     outputs = _names(settings, OUTPUTS)
-    bytes_before = log_bytes(settings, outputs)
+    bytes_before, since = log_bytes(settings, outputs), output_ends(settings)
     with WorkerProcess(settings, folder / f"{settings.group}.log") as worker:
         before, start_s = _wait(worker, int(events * WARM_UP))
         after, end_s = _wait(worker, events)
         peak_mb = _peak_mb(worker.pid)
+        published = check_counts(settings, since, lambda: [worker.metrics()])
         if worker.stop() != 0:
             raise BenchmarkFailed(f"the worker ended with code {worker.code}: {worker.last_words()}")
     keys, rows = check_state(settings, filled.input)
+    check_next_actions(settings, filled.input, since)
     predictor = load_predictor(settings)
     ceiling, reference = limit(
         filled.input,
@@ -166,6 +176,10 @@ def _run(filled: Filled, asked: dict[str, object], folder: Path) -> Run:
         at_once=at_once,
         warm_up=WARM_UP,
     )
+    equal = equal_share(keys, rows, reference)
+    if equal < 1:
+        raise BenchmarkFailed(f"only {equal:.2%} of the users have the forecasts of all events in order of event time")
+    check_network(keys, rows, filled.input, load(Path(str(asked["model"]))))
     timed = handled(after) - handled(before)
     if not timed:
         raise BenchmarkFailed(f"{events:,} events were handled too soon to be timed: give it more")
@@ -184,13 +198,13 @@ def _run(filled: Filled, asked: dict[str, object], folder: Path) -> Run:
         events_per_s=events_per_s,
         cpu_us_per_event=cpu_us,
         stage_us_per_event={stage: grown("nextact_stage_seconds_sum", stage) / timed * 1e6 for stage in stages},
-        outputs_per_event=sum(grown(*name) for name in after if name[0] == "nextact_outputs_total") / timed,
+        outputs_per_event=sum(published.values()) / events,
         changelog_records_per_event=record_count(settings, changelog_topic) / events,
         bytes_in_per_event=per_event(filled.bytes_in),
         bytes_out_per_event=per_event(log_bytes(settings, outputs), bytes_before),
         changelog_bytes_per_event=per_event(log_bytes(settings, [changelog_topic])),
         peak_memory_mb=peak_mb,
-        equal_forecasts=equal_share(keys, rows, reference),
+        equal_forecasts=equal,
         limit=ceiling,
         share_of_limit=events_per_s / ceiling.events_per_s,
         cpu_share_of_limit=ceiling.cpu_us_per_event / cpu_us,

@@ -1,0 +1,100 @@
+"""The recurrent network once more, slow and plain: one event of one user at a time, in whole numbers.
+
+Written from the equations in `model_directory.shapes` and the units that `models.predictor` documents, without its
+code: what holds a benchmark's states against it cannot be fooled by a fast network that is wrong.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+
+from models.features import GAPS, HOURS_OF_WEEK, NO_GAP, TIME_BINS
+from models.model_directory import HOUR_MS, Model
+from models.state import HIDDEN
+
+_STATE_BITS, _WEIGHT_BITS, _EMBEDDING_BITS = 14, 12, 10  # a unit is 2**-bits
+_MOST = {"item_embedding": 8, "item_input": 8, "hidden": 8}
+_EDGE = 8 << _WEIGHT_BITS  # gates do not change beyond -8 and 8
+
+Whole = npt.NDArray[np.int64]
+
+
+class Event(NamedTuple):
+    """An event as the network sees it; no device and no price."""
+
+    item: bytes
+    action: int
+    ts_ms: int
+
+
+class PlainNetwork:
+    """The network of a model.
+
+    Args:
+        model: its tensors are rounded to their units here.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._utc_offset_h = model.card.utc_offset_h
+        self._rows: dict[int, int] = {}
+        for row, item in enumerate(model.items, start=1):
+            self._rows.setdefault(crc32(item.encode()), row)
+        self._embedding = _whole(model, "item_embedding", _EMBEDDING_BITS)
+        names = ("item_input", "action_gap", "hour_of_week", "context", "hidden", "hidden_bias")
+        self._w = {name: _whole(model, name, _WEIGHT_BITS) for name in names}
+
+    def state(self, events: Iterable[Event]) -> list[int]:
+        """Return the recurrent state after a user's events, in units of 2**-14 [HIDDEN].
+
+        Args:
+            events: all of the user's, in order of time.
+        """
+        h: Whole = np.zeros(HIDDEN, np.int64)
+        before_ms = -1
+        for event in events:
+            h = self._step(h, event, before_ms)
+            before_ms = event.ts_ms
+        return [int(value) for value in h]
+
+    def _step(self, h: Whole, event: Event, before_ms: int) -> Whole:
+        w, row = self._w, self._rows.get(crc32(event.item), 0)
+        gap = NO_GAP if before_ms < 0 else min(((event.ts_ms - before_ms) // 1000).bit_length(), TIME_BINS - 1)
+        x = np.array([round(value / 2**_EMBEDDING_BITS) for value in (self._embedding[row] @ w["item_input"]).tolist()])
+        x += w["action_gap"][event.action * GAPS + gap]
+        x += w["hour_of_week"][(event.ts_ms // HOUR_MS + self._utc_offset_h) % HOURS_OF_WEEK] + w["context"][0]
+        product = h @ w["hidden"]
+        pre = (x << _STATE_BITS) + product
+        r = [_sigmoid(_rounded(value, _STATE_BITS)) for value in pre[:HIDDEN].tolist()]
+        z = [_sigmoid(_rounded(value, _STATE_BITS)) for value in pre[HIDDEN : 2 * HIDDEN].tolist()]
+        inner = product[2 * HIDDEN :] + (w["hidden_bias"] << _STATE_BITS)
+        after = []
+        for k in range(HIDDEN):
+            n = _tanh(_rounded((int(x[2 * HIDDEN + k]) << 2 * _STATE_BITS) + r[k] * int(inner[k]), 2 * _STATE_BITS))
+            after.append(n + _rounded(z[k] * (int(h[k]) - n), _STATE_BITS))
+        return np.array(after, np.int64)
+
+
+def _whole(model: Model, name: str, bits: int) -> Whole:
+    most = _MOST.get(name, 64) << bits
+    return np.clip(np.rint(model.weights[name].astype(np.float64) * 2**bits), -most, most).astype(np.int64)
+
+
+def _rounded(value: int, bits: int) -> int:
+    """Return value / 2**bits, rounded half up."""
+    return (value + (1 << bits - 1)) >> bits
+
+
+def _sigmoid(x: int) -> int:
+    return round(2**_STATE_BITS / (1 + math.exp(-_argument(x))))
+
+
+def _tanh(x: int) -> int:
+    return round(2**_STATE_BITS * math.tanh(_argument(x)))
+
+
+def _argument(x: int) -> float:
+    return min(max(x, -_EDGE), _EDGE - 1) / 2**_WEIGHT_BITS
