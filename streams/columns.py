@@ -22,11 +22,18 @@ FEW = 64
 
 _GROUP = 10_000  # four digits are looked up at once
 _MILLION = 1_000_000
+_EXACT = 2**53
 _SLOT = re.compile(rb"\x00([a-z_]+)\x00")
 
 
+def text(strings: Sequence[bytes] | npt.NDArray[np.bytes_]) -> Bytes:
+    """Return byte strings without NUL, or none, as one column [texts, 1, width]."""
+    column = np.array(strings, np.bytes_)
+    return column.view(np.uint8).reshape(len(strings), 1, column.itemsize)
+
+
 def _table(texts: Sequence[str]) -> Bytes:
-    return np.array([text.encode() for text in texts]).view(np.uint8).reshape(len(texts), -1)
+    return text([one.encode() for one in texts])[:, 0]
 
 
 _DIGITS = np.concatenate(
@@ -69,11 +76,6 @@ def texts(column: Bytes) -> Padded:
     return Padded(column, column != 0)
 
 
-def text(strings: Sequence[bytes] | npt.NDArray[np.bytes_]) -> Bytes:
-    """Return byte strings without NUL as one column [texts, 1, width]."""
-    return np.array(strings, np.bytes_).view(np.uint8).reshape(len(strings), 1, -1)
-
-
 def decimal(values: Ints) -> Bytes:
     r"""Return whole numbers in decimal: values of any shape, [..., width].
 
@@ -82,11 +84,12 @@ def decimal(values: Ints) -> Bytes:
     """
     if values.size <= FEW:
         return _written([b"%d" % value for value in values.ravel().tolist()], values.shape)
-    rest: Ints = np.abs(values.astype(np.int64, copy=False))
+    # the least int64 has no absolute value of its type
+    rest: Ints = np.abs(values.astype(np.int64, copy=False)).view(np.uint64)
     places: list[Ints] = []
     while True:
         higher = rest // _GROUP
-        place = rest - higher * _GROUP
+        place = (rest - higher * _GROUP).view(np.int64)
         place += np.where(higher > 0, 0, _GROUP if places else 2 * _GROUP)
         places.append(place)
         rest = higher
@@ -101,11 +104,16 @@ def fixed(values: Floats) -> Bytes:
 
     >>> [bytes(row).replace(b"\0", b"") for row in fixed(np.array([0.25, 1.0, -0.0000014]))]
     [b'0.250000', b'1.000000', b'-0.000001']
+
+    Raises:
+        ValueError: a number is not finite, or so large (2**53 millionths) that not all of its digits are known.
     """
-    scaled = np.rint(values * _MILLION).astype(np.int64)
+    scaled = np.rint(values * _MILLION)
     if values.size <= FEW:
         return _written([_fixed(value) for value in scaled.ravel().tolist()], values.shape)
-    size = np.abs(scaled)
+    distance = np.abs(scaled)
+    _check_exact(distance.max())
+    size = distance.astype(np.int64)
     whole = size // _MILLION
     part = size - whole * _MILLION
     high = part // 1000
@@ -114,9 +122,15 @@ def fixed(values: Floats) -> Bytes:
     return _signed(scaled < 0, np.concatenate(pieces, axis=-1))
 
 
-def _fixed(millionths: int) -> bytes:
+def _fixed(millionths: float) -> bytes:
+    _check_exact(abs(millionths))
     sign = b"-" if millionths < 0 else b""
-    return b"%b%d.%06d" % (sign, *divmod(abs(millionths), _MILLION))
+    return b"%b%d.%06d" % (sign, *divmod(int(abs(millionths)), _MILLION))
+
+
+def _check_exact(millionths: float) -> None:
+    if not millionths < _EXACT:  # so is what is no number
+        raise ValueError(f"{millionths / _MILLION} is too large for six decimals")
 
 
 def _written(strings: list[bytes], shape: tuple[int, ...]) -> Bytes:
@@ -135,7 +149,7 @@ def slot(name: str) -> Any:  # noqa: ANN401 - stands for a value of any type
     """Return what stands in a message for a value that a template fills in.
 
     >>> Template(msgspec.json.encode({"n": slot("count")})).fill({"count": decimal(np.array([[7], [12]]))}).shape
-    (2, 10)
+    (2, 8)
     """
     return msgspec.Raw(f"\0{name}\0".encode())
 

@@ -53,6 +53,8 @@ def record_batches(
     Raises:
         ValueError: a record is larger than a batch.
     """
+    if not len(part):
+        return {}
     headers = headers or _constant(len(part), _NO_HEADERS)
     key_length, value_length = keys.lengths(), values.lengths()
     content = key_length + value_length + headers.lengths()

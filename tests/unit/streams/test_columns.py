@@ -2,12 +2,13 @@
 
 import msgspec
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.columns import FEW, Template, decimal, fixed, padded, slot, text, texts
 
-INT64 = st.integers(-(2**62), 2**62)
+INT64 = st.integers(-(2**63), 2**63 - 1)
 
 
 @given(st.lists(INT64 | st.integers(-20_000, 20_000), min_size=1))
@@ -25,6 +26,27 @@ def test_fixed_writes_the_nearest_number_of_six_decimals(values: list[float]) ->
         assert len(string.partition(b".")[2]) == 6
         assert abs(float(string) - value) <= 0.5e-6 + 1e-9 * abs(value)
         assert isinstance(msgspec.json.decode(string), float)
+
+
+@pytest.mark.parametrize("size", [FEW, FEW + 1])
+@pytest.mark.parametrize("value", [-(2**63), 2**63 - 1, 0])
+def test_decimal_writes_the_ends_of_int64(size: int, value: int) -> None:
+    assert texts(decimal(np.full(size, value))).strings() == [b"%d" % value] * size
+
+
+@pytest.mark.parametrize("size", [FEW, FEW + 1])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 2**53 / 1e6, -(2**53) / 1e6, 1e12])
+def test_fixed_refuses_what_has_no_six_decimals(size: int, value: float) -> None:
+    values = np.zeros(size)
+    values[-1] = value
+    with pytest.raises(ValueError, match="too large"):
+        fixed(values)
+    values[-1] = 9_000_000_000.5
+    assert texts(fixed(values)).strings()[-1] == b"9000000000.500000"
+
+
+def test_no_texts_are_a_column_too() -> None:
+    assert text([]).shape == (0, 1, 1)
 
 
 def test_numbers_keep_the_shape_of_their_array() -> None:

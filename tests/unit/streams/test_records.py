@@ -58,6 +58,11 @@ def test_headers_stand_as_they_were_given(ids: list[str]) -> None:
     assert [headers for _, _, headers, _ in read(batch)] == expected
 
 
+def test_no_records_are_no_batches() -> None:
+    none = padded([])
+    assert record_batches(np.zeros(0, np.int64), none, none, None, 500) == single_records([], 500) == {}
+
+
 def test_record_larger_than_a_batch_is_an_error() -> None:
     key, value = padded([b"k"]), padded([b"v" * 500])
     with pytest.raises(ValueError, match="does not fit"):
