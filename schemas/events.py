@@ -84,6 +84,8 @@ class Limits(msgspec.Struct, frozen=True):
 
 DEFAULT_LIMITS = Limits()
 MAX_DETAIL = 200
+MAX_TIME_MS = 2**44 - 1
+"""Latest time of an event, in the year 2527: whatever the clock says, later ones do not fit a user's history."""
 _decode = msgspec.json.Decoder(Event).decode
 _FAULT = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<field>.*)`)?", re.DOTALL)
 
@@ -116,6 +118,8 @@ def decode_event(
         return Rejected(_reason(str(error)), str(error)[:MAX_DETAIL])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Rejected(Reason.NOT_JSON, str(error)[:MAX_DETAIL])
+    if event.ts_ms > MAX_TIME_MS:
+        return Rejected(Reason.FUTURE_TIME, f"ts_ms is more than {MAX_TIME_MS}")
     if event.ts_ms > now_ms + limits.future_ms:
         return Rejected(Reason.FUTURE_TIME, f"ts_ms is more than {limits.future_ms} ms ahead")
     if event.user_id.encode() != key:
@@ -160,7 +164,7 @@ def _all_good(
     """Tell whether `decode_event` would take every one of the records: a third of the time of asking it for each."""
     return (
         max(map(len, values)) <= limits.max_bytes  # type: ignore[arg-type]
-        and max([event.ts_ms for event in events]) <= now_ms + limits.future_ms
+        and max([event.ts_ms for event in events]) <= min(now_ms + limits.future_ms, MAX_TIME_MS)
         and [event.user_id.encode() for event in events] == list(keys)
     )
 

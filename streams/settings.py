@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     unknown_items: Literal["accept", "reject"] = "accept"
     clock: Literal["wall", "stream"] = "wall"  # stream: now is the newest event time seen (replay)
     max_event_bytes: PositiveInt = 65_536
-    future_tolerance_s: PositiveInt = 300
+    future_tolerance_s: Annotated[int, Field(gt=0, le=365 * 86_400)] = 300
     valid_for_s: PositiveInt = 3600
     session_timeout_s: Annotated[int, Field(ge=1, le=60)] = 10  # Faust: less than its request timeout
     align_wait_ms: Annotated[int, Field(ge=0)] = 2000  # in a backlog: for a topic that is silent

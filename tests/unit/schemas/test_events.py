@@ -4,13 +4,25 @@ import json
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from models.state import high_bits, ring_action, ring_ts_ms
 from schemas.cloudevents import Headers
-from schemas.events import DEFAULT_LIMITS, MAX_DETAIL, Event, Limits, Reason, Rejected, decode_event, decode_events
+from schemas.events import (
+    DEFAULT_LIMITS,
+    MAX_DETAIL,
+    MAX_TIME_MS,
+    Event,
+    Limits,
+    Reason,
+    Rejected,
+    decode_event,
+    decode_events,
+)
 from schemas.json_schema import schema
 
 NOW_MS = 1_700_000_000_000
@@ -154,6 +166,16 @@ def test_future_time_starts_after_the_tolerance() -> None:
     assert reason(record(ts_ms=NOW_MS + 1001), limits=limits) == Reason.FUTURE_TIME
     assert reason(record(ts_ms=2**63)) == Reason.FUTURE_TIME
     assert reason(record().replace(str(NOW_MS).encode(), b"9" * 30)) == Reason.FUTURE_TIME
+
+
+def test_time_past_what_a_history_holds_is_refused_whatever_the_clock_says() -> None:
+    limits = Limits(future_ms=2**62)
+    for ts_ms, kept in ((MAX_TIME_MS, True), (MAX_TIME_MS + 1, False)):
+        assert isinstance(decode(record(ts_ms=ts_ms), limits=limits), Event) == kept
+        [one] = decode_events([record(ts_ms=ts_ms)], [b"u-1"], [()], "views", NOW_MS, limits)
+        assert one == decode(record(ts_ms=ts_ms), limits=limits)
+    high = high_bits(np.array([MAX_TIME_MS]), np.array([2]))
+    assert (ring_ts_ms(np.array([MAX_TIME_MS & 2**32 - 1]), high).item(), ring_action(high).item()) == (MAX_TIME_MS, 2)
 
 
 def test_oversized_starts_after_the_limit() -> None:

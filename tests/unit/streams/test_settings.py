@@ -61,6 +61,7 @@ def test_option_wins_over_variable_and_none_does_not(monkeypatch: pytest.MonkeyP
         ("KAFKA_BOOTSTRAP_SERVERS", "host:port"),
         ("KAFKA_BOOTSTRAP_SERVERS", "a:9092,,b:9092"),
         ("NEXTACT_SLATE_SIZE", "501"),
+        ("NEXTACT_FUTURE_TOLERANCE_S", "31536001"),
         ("NEXTACT_SESSION_TIMEOUT_S", "0"),
         ("NEXTACT_SESSION_TIMEOUT_S", "61"),
         ("KAFKA_SECURITY_PROTOCOL", "TLS"),
