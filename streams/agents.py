@@ -4,9 +4,8 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Awaitable, Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
 
 import numpy as np
 import structlog
@@ -16,13 +15,12 @@ from models.state import Rows
 from schemas.topics import DEAD_LETTERS, INPUTS, logical_name, physical_name
 from streams.chunk.app import ChunkApp
 from streams.chunk.failure import fail_stop
-from streams.chunk.overlap import Overlap, Polled
-from streams.chunk.producer import Record
-from streams.chunk.records import Batch
+from streams.chunk.overlap import Overlap, Polled, Step, Written
+from streams.chunk.records import Batch, single_records
 from streams.chunk.table import ChunkTable
 from streams.metrics import Metrics
 from streams.options import Options
-from streams.outputs import Output, Outputs
+from streams.outputs import Outputs
 from streams.pipeline import Origin, Result, process, rescore
 from streams.publishing import encoded
 
@@ -30,11 +28,6 @@ _log = structlog.get_logger("nextact")
 
 RESCORE_BATCH = 2000
 """Silent users scored at a time: between two batches a chunk may pass."""
-
-
-class _Answer(NamedTuple):
-    result: Result
-    outputs: list[tuple[str, int, list[Batch]]]  # topic, partition and batches
 
 
 class UserEvents:
@@ -60,7 +53,7 @@ class UserEvents:
     ) -> None:
         self._app, self._table, self._model, self._options, self._metrics = app, table, model, options, metrics
         self._stream_time = stream_time
-        self._chunks = Overlap(self._compute, self._put, self._done, lambda: app.should_stop)
+        self._chunks = Overlap(app, table, self._compute, self._done)
 
     def register(self, rescore_interval_s: float) -> None:
         """Add the agent and the timers to the app."""
@@ -71,49 +64,45 @@ class UserEvents:
         self._app.timer(rescore_interval_s, name="silence")(self._rescore_silent)
         self._watch()
 
-    def _compute(self, polled: Polled) -> _Answer:
+    def _compute(self, polled: Polled) -> Step[Result]:
         chunk = {Origin(logical_name(tp.topic, self._options.prefix), tp.partition): r for tp, r in polled.items()}
         result = process(chunk, self._table, self._model, _wall_ms(), self._options)
+        changes = [(partition, change.keys, change.rows) for partition, change in result.changes.items()]
+        return Step(result, changes, partial(self._encode, result))
+
+    def _encode(self, result: Result) -> list[Written]:
         began_s = time.thread_time()
-        encoded = self._encoded(result.outputs)
+        letters = [(letter.partition, letter.key, letter.value, letter.headers) for letter in result.dead_letters]
+        written = [
+            *self._encoded(result.outputs),
+            *self._named(DEAD_LETTERS, single_records(letters, self._app.batches.MAX_RECORDS_BYTES)),
+        ]
         result.seconds["encode"] = time.thread_time() - began_s
-        return _Answer(result, encoded)
+        return written
 
-    async def _put(self, answer: _Answer) -> list[Awaitable[Any]]:
-        changes = answer.result.changes.items()
-        rows = [await self._table.put(partition, change.keys, change.rows) for partition, change in changes]
-        outputs = [await self._app.batches.put(*batches) for batches in answer.outputs]
-        return [*rows, *outputs, self._publish_letters(answer.result.dead_letters)]
+    def _encoded(self, outputs: Iterable[Outputs]) -> list[Written]:
+        return [written for made in outputs for written in self._named(made.topic, encoded(made))]
 
-    def _done(self, polled: Polled, answer: _Answer, seconds: float) -> None:
-        result = answer.result
+    def _named(self, topic: str, batches: Mapping[int, Sequence[Batch]]) -> list[Written]:
+        name = physical_name(topic, self._options.prefix)
+        return [(name, partition, made) for partition, made in batches.items()]
+
+    def _done(self, polled: Polled, result: Result, seconds: float) -> None:
         records: Counter[str] = Counter()
         for tp, part in polled.items():
             records[logical_name(tp.topic, self._options.prefix)] += len(part)
+        outputs = Counter({DEAD_LETTERS: len(result.dead_letters)})
+        for made in result.outputs:
+            outputs[made.topic] += len(made)
         timestamps = np.array([record.timestamp for part in polled.values() for record in part], np.int64)
         self._metrics.chunk_handled(
             records,
             result.tally,
             result.rejected,
-            {made.topic: len(made) for made in result.outputs} | {DEAD_LETTERS: len(result.dead_letters)},
+            outputs,
             result.seconds | {"publish": seconds},
             (_wall_ms() - timestamps) / 1000,
         )
-
-    def _encoded(self, outputs: Iterable[Outputs]) -> list[tuple[str, int, list[Batch]]]:
-        """Return topic, partition and batches of outputs."""
-        return [
-            (physical_name(made.topic, self._options.prefix), partition, self._app.batches.packed(batches))
-            for made in outputs
-            for partition, batches in encoded(made).items()
-        ]
-
-    async def _publish_letters(self, letters: Iterable[Output]) -> None:
-        records: dict[int, list[Record]] = {}
-        for letter in letters:
-            records.setdefault(letter.partition, []).append(Record(letter.key, letter.value, letter.headers))
-        topic = physical_name(DEAD_LETTERS, self._options.prefix)
-        await asyncio.gather(*(self._app.batches.send(topic, number, part) for number, part in records.items()))
 
     async def _rescore_silent(self) -> None:
         if not self._settled():
@@ -129,9 +118,11 @@ class UserEvents:
 
     async def _rescore_partition(self, partition: int) -> None:
         users = self._table.data.users
-        while self._settled() and partition in users.partitions:
-            async with self._chunks.lock:
-                rows = users.of(partition)
+        while True:
+            async with self._chunks.paused():
+                rows = users.partitions.get(partition)
+                if rows is None or not self._settled() or partition not in self._owned():
+                    return
                 now_ms = self._now_ms(partition, rows.rows)
                 due = np.flatnonzero(rows.rows["rescore_ms"] <= now_ms)[:RESCORE_BATCH]
                 if not len(due):
@@ -139,8 +130,8 @@ class UserEvents:
                 keys = [rows.key(place) for place in due.tolist()]
                 scored, made, changed = rescore(partition, keys, rows.rows[due], self._model, now_ms)
                 # first the outputs: a crash before the row is written repeats them under the same ids
-                await asyncio.gather(*[await self._app.batches.put(*batches) for batches in self._encoded(made)])
-                self._metrics.outputs_published({outputs.topic: len(outputs) for outputs in made})
+                await asyncio.gather(*[await self._app.batches.put(*written) for written in self._encoded(made)])
+                self._metrics.outputs_published(Counter(outputs.topic for outputs in made for _ in outputs.keys))
                 if users.partitions.get(partition) is not rows:
                     return  # rebalanced meanwhile
                 rows.write(keys, scored)

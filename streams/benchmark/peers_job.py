@@ -8,7 +8,6 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
@@ -20,7 +19,7 @@ import numpy as np
 
 from models.state import LAYOUT, Ints, Rows
 from streams.chunk.app import ChunkApp
-from streams.chunk.overlap import Overlap, Polled
+from streams.chunk.overlap import Overlap, Polled, Step
 from streams.chunk.producer import BatchProducer
 from streams.chunk.records import Batch, record_batches
 from streams.chunk.table import ChunkTable
@@ -150,19 +149,15 @@ class Agent:
     def __init__(self, app: ChunkApp, table: ChunkTable, job: Job) -> None:
         self._app, self._table, self._job = app, table, job
         self._told = False
-        chunks = Overlap(self._compute, self._put, lambda *_: None, lambda: app.should_stop)
-        self.consume = chunks.consume
+        self.consume = Overlap(app, table, self._compute, lambda *_: None).consume
 
-    def _compute(self, polled: Polled) -> Answer:
+    def _compute(self, polled: Polled) -> Step[None]:
         if not self._told:
             os.write(1, b"FIRST %f\n" % time.time())  # the run's clock starts
             self._told = True
-        return self._job.step(polled, self._table)
-
-    async def _put(self, answer: Answer) -> list[Awaitable[Any]]:
-        rows = [await self._table.put(*change) for change in answer.changes]
-        topic, batches = self._job.theirs.OUT, answer.outputs.items()
-        return [*rows, *[await self._app.batches.put(topic, number, part) for number, part in batches]]
+        changes, outputs = self._job.step(polled, self._table)
+        topic = self._job.theirs.OUT
+        return Step(None, changes, lambda: [(topic, number, made) for number, made in outputs.items()])
 
 
 def make_app(settings: Settings, job: Job, folder: Path) -> ChunkApp:

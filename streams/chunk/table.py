@@ -8,7 +8,7 @@ zombie, a worker paused past its session. The owner repairs what it wrote as soo
 import asyncio
 import os
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import faust
 import numpy as np
@@ -137,6 +137,16 @@ class ChunkStore(Store):
         """Do nothing: the stock memory store throws the standby partitions away here."""
 
 
+class Kept(NamedTuple):
+    """Rows that are in memory and not yet in the changelog."""
+
+    partition: int
+    keys: Sequence[bytes]
+    rows: Rows
+    mine: PartitionRows
+    writer: bytes
+
+
 class ChunkTable(faust.Table):
     """A Faust table that is read by partition and written by chunk; a `pipeline.UserTable`.
 
@@ -200,20 +210,33 @@ class ChunkTable(faust.Table):
 
     async def write(self, partition: int, keys: Sequence[bytes], rows: Rows) -> None:
         """Set the rows of these users, in memory at once; return when the changelog has acknowledged them."""
-        await (await self.put(partition, keys, rows))
+        kept = self.keep(partition, keys, rows)
+        if kept is not None:
+            await (await self.put(kept, self.packed(kept)))
 
-    async def put(self, partition: int, keys: Sequence[bytes], rows: Rows) -> Awaitable[None]:
-        """Set the rows of these users, in memory at once, and hand them over to be written to the changelog.
+    def keep(self, partition: int, keys: Sequence[bytes], rows: Rows) -> Kept | None:
+        """Set the rows of these users in memory; None if the partition is no longer ours."""
+        mine = self.data.users.partitions.get(partition)
+        if mine is None:
+            return None  # rebalanced meanwhile
+        mine.write(keys, rows)
+        return Kept(partition, keys, rows, mine, self.data.writer)
+
+    def packed(self, kept: Kept) -> list[Batch]:
+        """Return the batches of rows that are in memory, as they are to leave; any thread may call it."""
+        batches = changelog_batches(kept.partition, kept.writer, kept.keys, kept.rows)
+        packed: list[Batch] = self.app.batches.packed(batches)
+        return packed
+
+    async def put(self, kept: Kept, batches: Sequence[Batch]) -> Awaitable[None]:
+        """Hand rows that are in memory over, to be written to the changelog.
 
         They are acknowledged when what is returned is done. What is put later is written later, whoever waits first.
         """
-        mine = self.data.users.partitions.get(partition)
-        if mine is None:
-            return _nothing()  # rebalanced meanwhile
-        mine.write(keys, rows)
-        batches = self.app.batches.packed(changelog_batches(partition, self.data.writer, keys, rows))
-        written = await self.app.batches.put(self.changelog_topic_name, partition, batches)
-        return self._follow(partition, mine, self.data.writer, written)
+        if self.data.writer != kept.writer:
+            return _nothing()  # rebalanced meanwhile: what this writer writes now would be ignored
+        written = await self.app.batches.put(self.changelog_topic_name, kept.partition, batches)
+        return self._follow(kept.partition, kept.mine, kept.writer, written)
 
     async def _follow(
         self, partition: int, mine: PartitionRows, writer: bytes, written: Awaitable[Sequence[Sent]]

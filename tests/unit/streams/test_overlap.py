@@ -1,15 +1,20 @@
-"""Chunks overlap, and are yet put and acknowledged in order, or not at all."""
+"""Chunks overlap, and are yet written and acknowledged in order, or not at all."""
 
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from faust.types import TP
 
+from models.state import empty_rows
 from streams.chunk import overlap as module
-from streams.chunk.overlap import Overlap, Polled
+from streams.chunk.overlap import SMALL, Overlap, Polled, Step
+
+VIEWS = TP("views", 0)
 
 
 @dataclass
@@ -18,12 +23,13 @@ class Event:
     acks: list[Any]
 
     def ack(self) -> None:
-        self.acks.append(self.value)
+        self.acks.append(number(self.value))
 
 
 @dataclass
 class Stream:
-    chunks: Sequence[Any]
+    chunks: Sequence[int]
+    records: int = SMALL + 1
     acks: list[Any] = field(default_factory=list)
 
     def noack(self) -> "Stream":
@@ -31,7 +37,12 @@ class Stream:
 
     async def events(self) -> AsyncIterator[Event]:
         for chunk in self.chunks:
-            yield Event(chunk, self.acks)
+            yield Event({VIEWS: [chunk] * self.records}, self.acks)
+
+
+def number(polled: Polled) -> int:
+    chunk: int = polled[VIEWS][0]
+    return chunk
 
 
 class Job:
@@ -41,19 +52,36 @@ class Job:
         self.log: list[str] = []
         self.acknowledged: dict[int, asyncio.Event] = {}
         self.fails = fails
-        self.overlap: Overlap[int] = Overlap(self.compute, self.put, self.done, lambda: stopping)
+        self.threads: set[bool] = set()
+        self.data = SimpleNamespace(writer=b"1")
+        app: Any = SimpleNamespace(should_stop=stopping, batches=self)
+        table: Any = SimpleNamespace(data=self.data, keep=self.keep, packed=self.rows_packed, put=self.rows_put)
+        self.overlap: Overlap[int] = Overlap(app, table, self.compute, self.done)
 
-    def compute(self, polled: Polled) -> int:
-        assert threading.current_thread() is not threading.main_thread()
-        chunk: int = polled  # type: ignore[assignment]
+    def compute(self, polled: Polled) -> Step[int]:
+        self.threads.add(threading.current_thread() is threading.main_thread())
+        chunk = number(polled)
         self.log.append(f"compute {chunk}")
-        return chunk
+        return Step(chunk, [(chunk, [b"ann"], empty_rows(1))], lambda: [("out", chunk, [])])
 
-    async def put(self, chunk: int) -> Sequence[Awaitable[Any]]:
-        assert self.overlap.lock.locked()
-        self.log.append(f"put {chunk}")
-        self.acknowledged[chunk] = asyncio.Event()
-        return [self._acknowledgement(chunk)]
+    def keep(self, partition: int, keys: object, rows: object) -> int:
+        self.log.append(f"keep {partition}")
+        return partition
+
+    def rows_packed(self, kept: int) -> list[Any]:
+        return []
+
+    async def rows_put(self, kept: int, batches: object) -> Awaitable[None]:
+        self.log.append(f"put {kept}")
+        return asyncio.sleep(0)
+
+    def packed(self, batches: list[Any]) -> list[Any]:
+        return batches
+
+    async def put(self, topic: str, partition: int, batches: object) -> Awaitable[None]:
+        self.acknowledged[partition] = asyncio.Event()
+        self.log.append(f"handed over {partition}")
+        return self._acknowledgement(partition)
 
     async def _acknowledgement(self, chunk: int) -> None:
         await self.acknowledged[chunk].wait()
@@ -69,21 +97,25 @@ class Job:
                 await asyncio.sleep(0.001)
 
 
-def test_next_chunk_is_computed_before_this_one_is_acknowledged_and_put_after() -> None:
+def test_next_chunk_is_computed_before_this_one_is_acknowledged_and_written_after() -> None:
     async def run() -> None:
         job, stream = Job(), Stream([1, 2])
         consuming = asyncio.ensure_future(job.overlap.consume(stream))
-        await job.until("compute 2")
+        await job.until("keep 2")
+        await job.until("handed over 1")
         await asyncio.sleep(0.05)
-        assert job.log == ["compute 1", "put 1", "compute 2"]
+        assert [line for line in job.log if line[-1] == "1"] == ["compute 1", "keep 1", "put 1", "handed over 1"]
+        assert [line for line in job.log if line[-1] == "2"] == ["compute 2", "keep 2"]
+        assert job.log.index("keep 1") < job.log.index("compute 2")
         assert stream.acks == []
         job.acknowledged[1].set()
-        await job.until("put 2")
+        await job.until("handed over 2")
         assert stream.acks == [1]
         job.acknowledged[2].set()
         await job.until("done 2")
         await consuming
         assert stream.acks == [1, 2]
+        assert job.threads == {False}
 
     asyncio.run(run())
 
@@ -102,7 +134,8 @@ def test_chunk_that_fails_ends_the_worker_and_no_later_one_is_acknowledged(
     async def run() -> None:
         job, stream = Job(fails=1, stopping=stopping), Stream([1, 2, 3])
         consuming = asyncio.ensure_future(job.overlap.consume(stream))
-        await job.until("compute 2")
+        await job.until("keep 2")
+        await job.until("handed over 1")
         job.acknowledged[1].set()
         await consuming
         assert stream.acks == []
@@ -119,10 +152,67 @@ def test_last_chunk_that_fails_ends_the_worker_though_none_comes_after(monkeypat
     async def run() -> None:
         job, stream = Job(fails=1), Stream([1])
         await job.overlap.consume(stream)
+        await job.until("handed over 1")
         job.acknowledged[1].set()
         async with asyncio.timeout(5):
             while not ended:
                 await asyncio.sleep(0.001)
         assert stream.acks == []
+
+    asyncio.run(run())
+
+
+def test_who_pauses_the_chunks_finds_all_of_them_written() -> None:
+    async def run() -> None:
+        job, stream = Job(), Stream([1, 2])
+        consuming = asyncio.ensure_future(job.overlap.consume(stream))
+        await job.until("handed over 1")
+
+        async def other() -> None:
+            async with job.overlap.paused():
+                job.log.append("other begins")
+                await asyncio.sleep(0.05)
+                job.log.append("other ends")
+
+        waiting = asyncio.ensure_future(other())
+        await asyncio.sleep(0.05)
+        assert "other begins" not in job.log
+        job.acknowledged[1].set()
+        await job.until("handed over 2")
+        job.acknowledged[2].set()
+        await asyncio.gather(waiting, consuming)
+        begins = job.log.index("other begins")
+        assert job.log[begins + 1] == "other ends"
+        assert job.log.index("done 2") < begins or job.log.index("compute 2") > begins
+
+    asyncio.run(run())
+
+
+def test_small_chunk_is_computed_where_it_is() -> None:
+    async def run() -> None:
+        job, stream = Job(), Stream([1], records=SMALL)
+        consuming = asyncio.ensure_future(job.overlap.consume(stream))
+        await job.until("handed over 1")
+        job.acknowledged[1].set()
+        await job.until("done 1")
+        await consuming
+        assert job.threads == {True}
+
+    asyncio.run(run())
+
+
+def test_chunk_computed_across_a_rebalance_changes_nothing_and_comes_again() -> None:
+    async def run() -> None:
+        job, stream = Job(), Stream([1])
+        compute = job.overlap._compute
+
+        def rebalanced(polled: Polled) -> Step[int]:
+            job.data.writer = b"2"
+            return compute(polled)
+
+        job.overlap._compute = rebalanced
+        await job.overlap.consume(stream)
+        assert job.log == ["compute 1"]
+        assert stream.acks == [1]  # of the generation before: the consumer commits nothing for it
 
     asyncio.run(run())
