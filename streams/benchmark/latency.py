@@ -10,7 +10,7 @@ import numpy as np
 from models.model_directory import save
 from schemas.topics import NEXT_ACTIONS, physical_name
 from streams.benchmark.final_state import BenchmarkFailed, check_state
-from streams.benchmark.open_loop import Answered, Book, Echoes, Reader, Times, heads, send_when_due
+from streams.benchmark.open_loop import Answered, Echoes, Reader, Times, heads, send_when_due
 from streams.benchmark.report import Spread, spread
 from streams.benchmark.throughput import Say, Variant, throughput
 from streams.benchmark.workload import Workload, random_model, workload
@@ -191,10 +191,10 @@ def _floors(settings: Settings, input_: Workload, plan: Sequence[float], sizes: 
     create_topics(alone, for_replay=True)
     book, messages, sent = Echoes(len(input_)), heads(input_), 0
     floors: list[Times] = []
-    with Reader(alone, physical_name(NEXT_ACTIONS, alone.topic_prefix), book):
+    with Reader(alone, physical_name(NEXT_ACTIONS, alone.topic_prefix), book) as reader:
         for rate, size in zip(plan, sizes, strict=True):
             due_s = send_when_due(alone, messages[sent : sent + size], rate, NEXT_ACTIONS)
-            _wait_until_answered(book, sent + size)
+            reader.wait_until_answered(sent + size)
             floors.append((book.read_s[sent : sent + size] - due_s) * 1e3)
             sent += size
     return floors
@@ -209,13 +209,13 @@ def _answers(
     log = folder / f"{settings.topic_prefix}log"
     with (
         WorkerProcess(settings, log) as worker,
-        Reader(settings, physical_name(NEXT_ACTIONS, settings.topic_prefix), book),
+        Reader(settings, physical_name(NEXT_ACTIONS, settings.topic_prefix), book) as reader,
     ):
         after = worker.wait_until(_ready(settings), _PATIENCE_S)
         for rate, size in zip(plan, sizes, strict=True):
             before = after
             due_s = send_when_due(settings, messages[sent : sent + size], rate)
-            _wait_until_answered(book, sent + size)
+            reader.wait_until_answered(sent + size)
             done = sent + size
             after = worker.wait_until(lambda samples, done=done: handled(samples) >= done, _PATIENCE_S)  # type: ignore[misc]
             measured.append(((book.read_s[sent:done] - due_s) * 1e3, before, after))
@@ -230,16 +230,6 @@ def _ready(settings: Settings) -> Callable[[Samples], bool]:
         return samples["nextact_partitions",] == settings.partitions and not samples["nextact_recovering",]
 
     return ready
-
-
-def _wait_until_answered(book: Book, events: int) -> None:
-    deadline_s = time.monotonic() + _PATIENCE_S
-    while book.answered < events:
-        if time.monotonic() > deadline_s:
-            raise BenchmarkFailed(f"{events - book.answered} of {events} events have no answer")
-        time.sleep(0.05)
-    if book.answered > events:
-        raise BenchmarkFailed(f"{book.answered} events are answered, {events} were sent")
 
 
 def _summary(rate: float, parts: Sequence[_Part]) -> AtRate:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.topics import INPUTS, physical_name
+from streams.benchmark.final_state import BenchmarkFailed
 from streams.benchmark.workload import Workload
 from streams.errors import NextactError
 from streams.settings import Settings
@@ -23,6 +24,9 @@ from streams.settings import Settings
 Times = npt.NDArray[np.float64]
 
 _POLL_S = 0.2
+_FLUSH_S = 30.0
+_PATIENCE_S = 60.0
+_LOOK_S = 0.05
 _STAMP = len("1760000000000}")
 
 
@@ -98,7 +102,12 @@ class Reader(Thread):
         settings: the broker.
         topic: its name on the broker.
         book: is shown each record.
+
+    Attributes:
+        problem: what ended it before it was told to stop; None: nothing did.
     """
+
+    problem: Exception | None = None
 
     def __init__(self, settings: Settings, topic: str, book: Book) -> None:
         super().__init__(name=f"reads {topic}", daemon=True)
@@ -110,11 +119,40 @@ class Reader(Thread):
 
     def run(self) -> None:
         """Read until told to stop."""
+        try:
+            self._read()
+        except Exception as error:  # noqa: BLE001 - kept for the thread that waits for answers
+            self.problem = error
+
+    def _read(self) -> None:
         poll, see = self._consumer.poll, self._book.see
         while not self._stop_reading.is_set():
             record = poll(_POLL_S)
-            if record is not None and not record.error():
-                see(record.key(), record.value(), time.monotonic())
+            if record is None:
+                continue
+            if error := record.error():
+                raise BenchmarkFailed(f"{self.name}: {error}")
+            see(record.key(), record.value(), time.monotonic())
+
+    def wait_until_answered(self, events: int) -> None:
+        """Wait until so many events are answered, as the book has it.
+
+        Raises:
+            BenchmarkFailed: some are not after a minute, more are, or a record cannot be read.
+        """
+        deadline_s = time.monotonic() + _PATIENCE_S
+        while self._book.answered < events:
+            self._check()
+            if time.monotonic() > deadline_s:
+                raise BenchmarkFailed(f"{events - self._book.answered} of {events} events have no answer")
+            time.sleep(_LOOK_S)
+        self._check()
+        if self._book.answered > events:
+            raise BenchmarkFailed(f"{self._book.answered} events are answered, {events} were sent")
+
+    def _check(self) -> None:
+        if self.problem is not None:
+            raise self.problem
 
     def __enter__(self) -> Self:
         """Start."""
@@ -140,7 +178,16 @@ def send_when_due(
         messages: topic without prefix, key, and the event without its time, as `heads` makes them.
         rate: events a second.
         topic: name of the one topic that all are sent to, without prefix.
+
+    Raises:
+        BenchmarkFailed: one was not delivered.
     """
+    failed: list[str] = []
+
+    def delivered(error: object, _record: object) -> None:
+        if error is not None:
+            failed.append(str(error))
+
     producer = confluent_kafka().Producer(arguments(settings) | {"linger.ms": 0, "partitioner": "murmur2_random"})
     names = {name: physical_name(topic or name, settings.topic_prefix) for name in INPUTS}
     start_s = time.monotonic() + 0.1  # the connection is there by then
@@ -151,12 +198,26 @@ def send_when_due(
             time.sleep(early_s)
             producer.poll(0)
         now_ms = time.time_ns() // 1_000_000
-        producer.produce(names[name], head + b"%d}" % now_ms, key, timestamp=now_ms)
-    producer.flush(_FLUSH_S)
+        _produce(producer, names[name], head + b"%d}" % now_ms, key, timestamp=now_ms, on_delivery=delivered)
+    if left := producer.flush(_FLUSH_S):
+        raise BenchmarkFailed(f"{left} of {len(messages)} events are not acknowledged after {_FLUSH_S:.0f} s")
+    if failed:
+        raise BenchmarkFailed(f"{len(failed)} of {len(messages)} events were not delivered: {failed[0]}")
     return due_s
 
 
-_FLUSH_S = 30.0
+def _produce(producer: Any, *record: object, **more: object) -> None:  # noqa: ANN401 - librdkafka's
+    """Hand a record to the producer; where its queue is full, as soon as there is room: the event's clock runs on."""
+    deadline_s = time.monotonic() + _FLUSH_S
+    while True:
+        try:
+            producer.produce(*record, **more)
+        except BufferError:
+            if time.monotonic() > deadline_s:
+                raise BenchmarkFailed(f"the producer's queue is full for {_FLUSH_S:.0f} s") from None
+            producer.poll(_POLL_S)
+        else:
+            return
 
 
 def heads(events: Workload) -> list[tuple[str, bytes, bytes]]:

@@ -73,15 +73,6 @@ def test_a_next_action_answers_all_events_that_its_totals_count_for_the_first_ti
     assert book.answered == 3
 
 
-def test_an_event_counted_twice_is_not_taken_for_an_answer_to_another() -> None:
-    events = Workload(user=np.array([1, 2]), item=np.zeros(2, int), action=np.array([0, 0]), ts_ms=np.arange(2))
-    book = Answered(events)
-    book.see(b"u1", b'{"totals":{"view":2,"click":0,"purchase":0}}', 1.0)
-    book.see(b"u2", b'{"totals":{"view":1,"click":0,"purchase":0}}', 1.0)
-    with pytest.raises(BenchmarkFailed, match="3 events are answered, 2 were sent"):
-        module._wait_until_answered(book, 2)
-
-
 @pytest.mark.parametrize("text", ["", "0", "-1", "10,,20", "nan", "inf", "quarter"])
 def test_rates_that_cannot_be_used_are_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="--rates"):
