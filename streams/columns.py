@@ -6,6 +6,7 @@ holds none, it writes `\u0000`. Bytes that may be anything carry a mask beside t
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -74,6 +75,16 @@ def padded(strings: Sequence[bytes]) -> Padded:
 def texts(column: Bytes) -> Padded:
     """Return texts without NUL as columns with their mask."""
     return Padded(column, column != 0)
+
+
+def coded(names: Sequence[str | None], number: Ints) -> Bytes:
+    """Return the JSON of names by number: [n] to [n, 1, width]."""
+    return _json_texts(tuple(names))[number]
+
+
+@lru_cache(maxsize=16)
+def _json_texts(names: tuple[str | None, ...]) -> Bytes:
+    return text([msgspec.json.encode(name) for name in names])
 
 
 def decimal(values: Ints) -> Bytes:

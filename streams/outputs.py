@@ -3,8 +3,9 @@
 The JSON is that of the structs in `schemas.outputs`, encoded once with slots where the users' values go.
 """
 
+from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, Literal, NamedTuple
 
@@ -14,7 +15,7 @@ import numpy as np
 from models.churn import BANDS, as_of_ms
 from models.model_directory import OUTCOMES, TARGETS
 from models.predictor import Predictor
-from models.slate import Slates, top_items
+from models.slate import top_items
 from models.state import ACTIONS, RESOLUTIONS, Floats, Ints, Rows
 from models.survival import silence
 from models.windows import counts
@@ -24,17 +25,21 @@ from schemas.outputs import (
     NextAction,
     Position,
     Recommendation,
-    SlateItem,
     encode_output,
     horizon_label,
     output_id,
 )
 from schemas.topics import CHURN_RISK, INPUTS, NEXT_ACTIONS, RECOMMENDATIONS
-from streams.columns import Bytes, Template, decimal, fixed, slot, text, texts
+from streams.columns import Bytes, Template, coded, decimal, fixed, slot, text, texts
 from streams.options import Options
+from streams.slate_json import PLACE_BYTES, item_names, slate_column
+from streams.wide_names import Names, json_names, marked, named
 
 Trigger = Literal["event", "silence"]
-_encoder = msgspec.json.Encoder()
+
+_BLOCK_BYTES = 16_000_000
+"""Texts of a topic made at a time, about: writing them takes a few times as much."""
+_MESSAGE_BYTES = 1024  # of a text without its slate, about
 
 
 class Output(NamedTuple):
@@ -61,6 +66,17 @@ class Outputs:
     def __len__(self) -> int:
         return len(self.keys)
 
+    def at(self, index: Ints) -> "Outputs":
+        """Return the records that the index picks."""
+        return Outputs(
+            self.topic,
+            self.partition[index],
+            [self.keys[k] for k in index.tolist()],
+            self.ids[index],
+            self.as_of_ms[index],
+            self.values[index],
+        )
+
     def __iter__(self) -> Iterator[Output]:
         ids, values = texts(self.ids).strings(), texts(self.values).strings()
         for partition, key, id_, ms, value in zip(
@@ -78,11 +94,15 @@ class Users:
     partition: Ints
 
     @cached_property
+    def names(self) -> Names:
+        """Their ids as JSON."""
+        return json_names([key.decode() for key in self.keys], "user")
+
+    @cached_property
     def columns(self) -> dict[str, Bytes]:
         """What all their outputs say of them."""
-        names = _encoder.encode_lines([key.decode() for key in self.keys]).split(b"\n")[:-1]
         return {
-            "user": text(names),
+            "user": self.names.column,
             "partition": decimal(self.partition[:, None]),
             "offset": decimal(self.rows["applied"]),
         }
@@ -91,9 +111,17 @@ class Users:
         """Return the users that the index picks."""
         return Users(self.rows[index], [self.keys[k] for k in index.tolist()], self.partition[index])
 
+    def blocks(self, most: int) -> Iterator[tuple[slice, "Users"]]:
+        """Yield the users a block at a time, and where they stand."""
+        for start in range(0, len(self.keys), most):
+            part = slice(start, start + most)
+            yield part, Users(self.rows[part], self.keys[part], self.partition[part])
+
 
 def outputs(users: Users, actions: Floats, hazards: Floats, model: Predictor, options: Options) -> list[Outputs]:
-    """Return the outputs of users by topic: two as of the newest event, the churn risk as `churn.as_of_ms` says.
+    """Return the outputs of users: two as of the newest event, the churn risk as `churn.as_of_ms` says.
+
+    A user is in one `Outputs` of each topic; a topic has several where one would take too much memory.
 
     Args:
         users: of whom.
@@ -102,6 +130,15 @@ def outputs(users: Users, actions: Floats, hazards: Floats, model: Predictor, op
         model: makes the slates, names the horizons.
         options: how long a next action and a slate are valid, how long a slate is.
     """
+    places = min(options.slate_size, len(model.items))
+    most = _BLOCK_BYTES // (_MESSAGE_BYTES + places * (PLACE_BYTES + item_names(model).column.shape[2]))
+    made: list[Outputs] = []
+    for part, block in users.blocks(max(most, 1)):
+        made += _block_outputs(block, actions[part], hazards[part], model, options)
+    return made
+
+
+def _block_outputs(users: Users, actions: Floats, hazards: Floats, model: Predictor, options: Options) -> list[Outputs]:
     rows = users.rows
     version, horizons = model.card.version, tuple(model.card.purchase_horizons_ms)
     horizons_ms = np.array(horizons)
@@ -113,19 +150,19 @@ def outputs(users: Users, actions: Floats, hazards: Floats, model: Predictor, op
         "probability": fixed(np.concatenate([actions, purchase], axis=1)),
         "count": decimal(np.concatenate([windows, rows["total"]], axis=1)),
     }
-    made = [_filled(_next_action(version, horizons), users, about, next_action)]
+    made = _filled(_next_action(version, horizons), users, about, next_action, users.names.wide)
     if options.slate_size:
         slates = top_items(rows, model, options.slate_size)
         recommendation = {
-            "slate": _slate(slates, model),
-            "degradation": _named(("popular", "none"), slates.known.astype(np.intp)),
+            "slate": slate_column(slates, model),
+            "degradation": coded(("popular", "none"), slates.known.astype(np.intp)),
         }
-        made.append(_filled(_recommendation(version), users, about, recommendation))
-    made.append(churn_outputs(users, hazards, model))
-    return made
+        wide = ChainMap(users.names.wide, item_names(model).wide)
+        made += _filled(_recommendation(version), users, about, recommendation, wide)
+    return made + churn_outputs(users, hazards, model)
 
 
-def churn_outputs(users: Users, hazards: Floats, model: Predictor, previous: Ints | None = None) -> Outputs:
+def churn_outputs(users: Users, hazards: Floats, model: Predictor, previous: Ints | None = None) -> list[Outputs]:
     """Return the churn risk of each user as of the moment its band is about; with the bands before it, of silence.
 
     Args:
@@ -140,15 +177,15 @@ def churn_outputs(users: Users, hazards: Floats, model: Predictor, previous: Int
     silent_until = np.broadcast_to(silent_ms[:, None], (len(rows), len(churn.horizons_ms)))
     columns = {
         "probability": fixed(silence(hazards[:, TARGETS.index("any")], silent_until, np.array(churn.horizons_ms))),
-        "band": _named(BANDS, rows["band"].astype(np.intp) - 1),
+        "band": coded(BANDS, rows["band"].astype(np.intp) - 1),
         "silent_ms": decimal(silent_ms[:, None]),
     }
     trigger: Trigger = "event"
     if previous is not None:
         trigger = "silence"
-        columns["previous"] = _named((None, *BANDS), previous.astype(np.intp))
+        columns["previous"] = coded((None, *BANDS), previous.astype(np.intp))
     template = _churn_risk(model.card.version, tuple(churn.horizons_ms), trigger)
-    return _filled(template, users, _about(users, at_ms, churn.band_horizon_ms), columns)
+    return _filled(template, users, _about(users, at_ms, churn.band_horizon_ms), columns, users.names.wide)
 
 
 class _Kind(NamedTuple):
@@ -171,10 +208,30 @@ def _about(users: Users, at_ms: Ints, valid_for_ms: int) -> _About:
     return _About(at_ms, users.columns | {"as_of": times[:, :1], "valid_until": times[:, 1:]})
 
 
-def _filled(kind: _Kind, users: Users, about: _About, columns: dict[str, Bytes]) -> Outputs:
+def _filled(
+    kind: _Kind, users: Users, about: _About, columns: dict[str, Bytes], wide: Mapping[bytes, bytes]
+) -> list[Outputs]:
     ids = kind.id.fill(about.columns)
     values = kind.message.fill(about.columns | columns | {"id": ids[:, None]})
-    return Outputs(kind.topic, users.partition, users.keys, ids, about.as_of_ms, values)
+    made = Outputs(kind.topic, users.partition, users.keys, ids, about.as_of_ms, values)
+    return _with_wide_names(made, wide) if wide else [made]
+
+
+def _with_wide_names(made: Outputs, wide: Mapping[bytes, bytes]) -> list[Outputs]:
+    """Return records with names in the places of their marks, those of about one width together."""
+    has_mark = marked(made.values)
+    if not has_mark.any():
+        return [made]
+    parts = [made.at(np.flatnonzero(~has_mark))]
+    there = np.flatnonzero(has_mark)
+    strings = named(made.values[there], wide)
+    power = np.frexp([len(string) for string in strings])[1]  # each is shorter than 2 to this power
+    for exponent in np.unique(power).tolist():
+        alike = np.flatnonzero(power == exponent)
+        for block in np.array_split(alike, -(-(len(alike) << exponent) // _BLOCK_BYTES)):
+            values = text([strings[k] for k in block.tolist()])[:, 0]
+            parts.append(replace(made.at(there[block]), values=values))
+    return [part for part in parts if len(part)]
 
 
 def _kind(topic: str, version: str, message: type[Any], fields: Mapping[str, Any], trigger: Trigger = "event") -> _Kind:
@@ -225,52 +282,3 @@ def _churn_risk(version: str, horizons: tuple[int, ...], trigger: Trigger) -> _K
         "previous_band": None if trigger == "event" else slot("previous"),
     }
     return _kind(CHURN_RISK, version, ChurnRisk, fields, trigger)
-
-
-_SLATE_ITEM = Template(
-    encode_output(
-        SlateItem(  # type: ignore[arg-type]
-            item_id=slot("item"), rank=slot("rank"), score=slot("score"), propensity=1.0, reason=slot("reason")
-        )
-    )
-    + b","
-)
-
-
-def _slate(slates: Slates, model: Predictor) -> Bytes:
-    """Return the slates as JSON [users, 1, width]: items one after another, places with nothing left to show empty."""
-    users, places = slates.item.shape
-    item = slates.item.reshape(-1)
-    reason = np.where(slates.seen, 0, np.where(slates.known[:, None], 1, 2)).reshape(-1)
-    rank = np.broadcast_to(np.arange(1, places + 1), slates.item.shape).reshape(-1, 1)
-    columns = {
-        "item": _item_names(model)[item][:, None],
-        "rank": decimal(rank),
-        "score": fixed(np.where(np.isfinite(slates.score), slates.score, 0).reshape(-1, 1)),
-        "reason": _named(("seen_before", "predicted", "popular"), reason),
-    }
-    items = _SLATE_ITEM.fill(columns)
-    items[item < 0] = 0
-    joined = np.zeros((users, 1, items.shape[1] * places + 2), np.uint8)
-    joined[:, 0, 0] = ord("[")
-    joined[:, 0, 1:-1] = items.reshape(users, -1)
-    last = (slates.item >= 0).sum(axis=1) * items.shape[1]  # where the comma after the last item stands
-    joined[np.flatnonzero(last), 0, last[last > 0]] = 0
-    joined[:, 0, -1] = ord("]")
-    return joined
-
-
-@lru_cache(maxsize=2)
-def _item_names(model: Predictor) -> Bytes:
-    """Return the item ids as JSON [items, width]."""
-    return text([_encoder.encode(item) for item in model.items])[:, 0]
-
-
-def _named(names: Sequence[str | None], number: Ints) -> Bytes:
-    """Return the JSON of names by number: [n] to [n, 1, width]."""
-    return _json_texts(tuple(names))[number]
-
-
-@lru_cache(maxsize=16)
-def _json_texts(names: tuple[str | None, ...]) -> Bytes:
-    return text([_encoder.encode(name) for name in names])

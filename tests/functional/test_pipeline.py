@@ -15,6 +15,15 @@ from streams.pipeline import Origin, process
 from streams.user_rows import UserRows
 
 
+def test_model_of_no_items_answers_with_empty_slates() -> None:
+    for many in (1, 100):
+        chunk = {VIEWS: [event_record(f"u{k}", offset=k) for k in range(many)]}
+        outputs = by_topic(handle(UserRows(), chunk, Predictor(random_model(0))))
+        assert {topic: len(its) for topic, its in outputs.items()} == dict.fromkeys(OUTPUTS, many)
+        for output in outputs[RECOMMENDATIONS]:
+            assert msgspec.json.decode(output.value, type=Recommendation).slate == []
+
+
 def test_each_touched_user_gets_three_outputs_about_its_newest_event() -> None:
     users = UserRows()
     chunk = {
