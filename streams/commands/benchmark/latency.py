@@ -40,15 +40,15 @@ def latency(
     from streams.benchmark.histogram import plot as draw
     from streams.benchmark.latency import EDGES_MS, figures, planned_rates
     from streams.benchmark.latency import latency as measure
+    from streams.benchmark.real_broker import real_broker
     from streams.benchmark.report import table
-    from streams.broker import open_broker
     from streams.settings import read_settings
 
     console = Console(stderr=True)
     if plot is not None:
         plot_file(plot)
     planned = planned_rates(rates)
-    with tempfile.TemporaryDirectory(prefix="nextact-") as folder, open_broker(read_settings()) as (settings, broker):
+    with tempfile.TemporaryDirectory(prefix="nextact-") as folder, real_broker(read_settings()) as (settings, broker):
         found = measure(
             settings,
             broker,
@@ -64,7 +64,8 @@ def latency(
         )
     edges = EDGES_MS.tolist()
     panels = {
-        f"{rate.rate:,.0f} events/s": {"floor": rate.floor.counts, "answer": rate.read.counts} for rate in found.rates
+        f"{rate.rate:,.0f} events/s, {broker}": {"floor": rate.floor.counts, "answer": rate.read.counts}
+        for rate in found.rates
     }
     if plot is not None:
         draw(panels, edges, plot)

@@ -28,8 +28,8 @@ def memory(
     from streams.benchmark.histogram import plot_file
     from streams.benchmark.memory import memory as measure
     from streams.benchmark.memory import plot as draw
+    from streams.benchmark.real_broker import real_broker
     from streams.benchmark.report import Spread, table
-    from streams.broker import open_broker
     from streams.settings import read_settings
 
     if plot is not None:
@@ -37,7 +37,7 @@ def memory(
     say = Console(stderr=True).print
     with (
         tempfile.TemporaryDirectory(prefix="nextact-") as folder,
-        open_broker(read_settings()) as (settings, broker),
+        real_broker(read_settings()) as (settings, broker),
         threadpool_limits(1),
     ):
         summary = measure(settings, broker, Path(folder), users=users, items=items, repeat=repeat, say=say)
@@ -59,4 +59,4 @@ def memory(
             figures[f"us an event, {cost.known:,} users, {cost.users_of_a_chunk:,.0f} a chunk"] = cost.as_drawn_us
     for cost in summary.by_items:
         figures[f"us an event with slates, {cost.known:,} items"] = cost.same_users_us
-    Console().print(table(figures))
+    Console().print(table(figures, f"{users:,} users, {broker}"))

@@ -22,13 +22,13 @@ def recovery(
     import msgspec
     from rich.console import Console
 
+    from streams.benchmark.real_broker import real_broker
     from streams.benchmark.recovery import recovery as measure
     from streams.benchmark.report import table
-    from streams.broker import open_broker
     from streams.settings import read_settings
 
     say = Console(stderr=True).print
-    with tempfile.TemporaryDirectory(prefix="nextact-") as folder, open_broker(read_settings()) as (settings, broker):
+    with tempfile.TemporaryDirectory(prefix="nextact-") as folder, real_broker(read_settings()) as (settings, broker):
         summary = measure(settings, broker, Path(folder), users=users, repeat=repeat, say=say)
     if as_json:
         typer.echo(msgspec.json.encode(summary).decode())
@@ -38,4 +38,4 @@ def recovery(
         "s of them the recovery": summary.recovery_s,
         "users/s": summary.users_per_s,
     }
-    Console().print(table(figures, f"{summary.users:,} users"))
+    Console().print(table(figures, f"{summary.users:,} users, {broker}"))

@@ -28,14 +28,14 @@ def scaling(
     import msgspec
     from rich.console import Console
 
+    from streams.benchmark.real_broker import real_broker
     from streams.benchmark.report import table
     from streams.benchmark.scaling import figures
     from streams.benchmark.scaling import scaling as measure
-    from streams.broker import open_broker
     from streams.settings import read_settings
 
     console = Console(stderr=True)
-    with tempfile.TemporaryDirectory(prefix="nextact-") as folder, open_broker(read_settings()) as (settings, broker):
+    with tempfile.TemporaryDirectory(prefix="nextact-") as folder, real_broker(read_settings()) as (settings, broker):
         found = measure(
             settings.model_copy(update={"slate_size": slate_size}),
             broker,
@@ -50,4 +50,4 @@ def scaling(
     if as_json:
         typer.echo(msgspec.json.encode(found).decode())
         return
-    Console().print(table(figures(found), f"{found.partitions} partitions, {events:,} events"))
+    Console().print(table(figures(found), f"{broker}: {found.partitions} partitions, {events:,} events"))

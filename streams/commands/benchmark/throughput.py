@@ -48,14 +48,14 @@ def throughput(
     from rich.console import Console
 
     from streams.benchmark.peers import PeersJob, with_ratios
+    from streams.benchmark.real_broker import real_broker
     from streams.benchmark.throughput import throughput as measure
-    from streams.broker import open_broker
     from streams.settings import read_settings
 
     console = Console(stderr=True, highlight=False)
     variants = _variants(slates, head)
     job = PeersJob(peers, which.split(","), peers_python) if peers else None
-    with tempfile.TemporaryDirectory(prefix="nextact-") as folder, open_broker(read_settings()) as (settings, broker):
+    with tempfile.TemporaryDirectory(prefix="nextact-") as folder, real_broker(read_settings()) as (settings, broker):
         console.print(f"{broker}: {settings.partitions} partitions")
         with job.topics(settings) if job else nullcontext():
             measured = measure(
@@ -67,7 +67,7 @@ def throughput(
         summary = {"broker": broker, "events": events, "users": users, "measured": measured, "peers": rows}
         typer.echo(msgspec.json.encode(summary).decode())
         return
-    _show(Console(), measured, rows)
+    _show(Console(), broker, measured, rows)
 
 
 def _variants(slates: str, head: float) -> "list[Variant]":
@@ -102,7 +102,7 @@ def _ours(measured: "list[Measured]", peers: "list[Peer]") -> "dict[str, Ours]":
     return ours
 
 
-def _show(console: "Console", measured: "list[Measured]", peers: "list[Peer]") -> None:
+def _show(console: "Console", broker: str, measured: "list[Measured]", peers: "list[Peer]") -> None:
     from streams.benchmark.report import Spread, table
 
     for each in measured:
@@ -111,9 +111,11 @@ def _show(console: "Console", measured: "list[Measured]", peers: "list[Peer]") -
         figures |= {shown: each.spread(name) for name, shown in SHOWN.items() if getattr(last, name) is not None}
         figures |= {shown: each.limit_spread(name) for name, shown in LIMIT_SHOWN.items()}
         figures |= {f"  {name}, us/event (last run)": took for name, took in last.stage_us_per_event.items()}
-        console.print(table(figures, title=str(each.variant)))
+        console.print(table(figures, title=f"{each.variant}, {broker}"))
     if peers:
-        console.print(_measured_table(peers), _ratios_table(peers))
+        console.print(_measured_table(peers))
+        if any(peer.ratios for peer in peers):
+            console.print(_ratios_table(peers))
 
 
 def _measured_table(peers: "list[Peer]") -> "Table":
