@@ -42,9 +42,9 @@ _NEEDED_BY = {"quix": {"quixstreams": "quixstreams"}, "faust": {"faust-streaming
 class Ratio(msgspec.Struct, frozen=True):
     """How many times as good one of ours is as a peer, by the medians."""
 
-    events_per_s: float
-    last_60: float | None  # events/s, against the last 60 % of its events: a JVM is warm by then
-    cpu: float  # events for the same CPU time
+    events_per_s: float | None  # from the first event to the last output, both cold; None: ours was warm
+    last_60: float  # events/s, ours warm against the last 60 % of its events, when a JVM is warm too
+    cpu: float  # events for the same CPU time; a peer's holds all that its JIT compiler took
 
 
 class Peer(msgspec.Struct, frozen=True):
@@ -198,7 +198,7 @@ class PeersJob:
 class Ours(NamedTuple):
     """Medians of one of ours."""
 
-    events_per_s: float
+    events_per_s: float | None  # from the first event to the last output; None: the start was left out
     last_60: float  # events/s when warm
     cpu_us: float
 
@@ -216,10 +216,10 @@ def with_ratios(peers: Sequence[Peer], ours: Mapping[str, Ours]) -> list[Peer]:
 
 
 def _ratio(ours: Ours, peer: Peer) -> Ratio:
-    late = peer.events_per_s_last_60
+    warm = peer.events_per_s_last_60 or peer.events_per_s  # the loop of the limit has nothing to warm up
     return Ratio(
-        events_per_s=ours.events_per_s / peer.events_per_s.median,
-        last_60=ours.last_60 / late.median if late else None,
+        events_per_s=ours.events_per_s / peer.events_per_s.median if ours.events_per_s else None,
+        last_60=ours.last_60 / warm.median,
         cpu=peer.cpu_us_per_event.median / ours.cpu_us,
     )
 

@@ -17,6 +17,7 @@ from models.model_directory import HOUR_MS, Model
 from models.state import HIDDEN
 
 _STATE_BITS, _WEIGHT_BITS, _EMBEDDING_BITS = 14, 12, 10  # a unit is 2**-bits
+_ONE = 1 << _STATE_BITS
 _MOST = {"item_embedding": 8, "item_input": 8, "hidden": 8}
 _EDGE = 8 << _WEIGHT_BITS  # gates do not change beyond -8 and 8
 
@@ -63,7 +64,9 @@ class PlainNetwork:
     def _step(self, h: Whole, event: Event, before_ms: int) -> Whole:
         w, row = self._w, self._rows.get(crc32(event.item), 0)
         gap = NO_GAP if before_ms < 0 else min(((event.ts_ms - before_ms) // 1000).bit_length(), TIME_BINS - 1)
-        x = np.array([round(value / 2**_EMBEDDING_BITS) for value in (self._embedding[row] @ w["item_input"]).tolist()])
+        x = np.array(
+            [round(value / (1 << _EMBEDDING_BITS)) for value in (self._embedding[row] @ w["item_input"]).tolist()]
+        )
         x += w["action_gap"][event.action * GAPS + gap]
         x += w["hour_of_week"][(event.ts_ms // HOUR_MS + self._utc_offset_h) % HOURS_OF_WEEK] + w["context"][0]
         product = h @ w["hidden"]
@@ -80,7 +83,8 @@ class PlainNetwork:
 
 def _whole(model: Model, name: str, bits: int) -> Whole:
     most = _MOST.get(name, 64) << bits
-    return np.clip(np.rint(model.weights[name].astype(np.float64) * 2**bits), -most, most).astype(np.int64)
+    whole: Whole = np.clip(np.rint(model.weights[name].astype(np.float64) * (1 << bits)), -most, most).astype(np.int64)
+    return whole
 
 
 def _rounded(value: int, bits: int) -> int:
@@ -89,12 +93,12 @@ def _rounded(value: int, bits: int) -> int:
 
 
 def _sigmoid(x: int) -> int:
-    return round(2**_STATE_BITS / (1 + math.exp(-_argument(x))))
+    return round(_ONE / (1 + math.exp(-_argument(x))))
 
 
 def _tanh(x: int) -> int:
-    return round(2**_STATE_BITS * math.tanh(_argument(x)))
+    return round(_ONE * math.tanh(_argument(x)))
 
 
 def _argument(x: int) -> float:
-    return min(max(x, -_EDGE), _EDGE - 1) / 2**_WEIGHT_BITS
+    return min(max(x, -_EDGE), _EDGE - 1) / (1 << _WEIGHT_BITS)

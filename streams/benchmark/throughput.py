@@ -58,7 +58,8 @@ class Run(msgspec.Struct, frozen=True):
     events_per_s: float
     cpu_us_per_event: float  # user and system time of the worker
     stage_us_per_event: dict[str, float]  # CPU time of the chunk's thread; `publish`: wall time until acknowledged
-    outputs_per_event: float  # on the broker
+    outputs: dict[str, int]  # on the broker, by topic, with those of the warm-up
+    outputs_per_event: float
     changelog_records_per_event: float
     bytes_in_per_event: float | None  # on the broker; None: it does not say
     bytes_out_per_event: float | None
@@ -198,6 +199,7 @@ def _run(filled: Filled, asked: dict[str, object], folder: Path) -> Run:
         events_per_s=events_per_s,
         cpu_us_per_event=cpu_us,
         stage_us_per_event={stage: grown("nextact_stage_seconds_sum", stage) / timed * 1e6 for stage in stages},
+        outputs=published,
         outputs_per_event=sum(published.values()) / events,
         changelog_records_per_event=record_count(settings, changelog_topic) / events,
         bytes_in_per_event=per_event(filled.bytes_in),

@@ -1,13 +1,16 @@
 """Running the peers' job: what is refused, what is made of their results. Their run.py is a small stand-in here."""
 
 import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from streams.benchmark import peers
 from streams.benchmark.final_state import BenchmarkFailed
 from streams.benchmark.peers import Ours, Peer, PeersJob, Ratio, with_ratios
+from streams.commands.benchmark import throughput as command
 from streams.errors import SettingsError
 from streams.settings import read_settings
 
@@ -36,7 +39,7 @@ def _no_packages_needed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def folder_of(path: Path, what: str = "row", code: str = "0") -> Path:
-    path.mkdir(exist_ok=True)
+    path.mkdir(parents=True, exist_ok=True)
     (path / "run.py").write_text(STAND_IN.replace("WHAT", what).replace("CODE", code))
     return path
 
@@ -84,6 +87,38 @@ def test_refused_check_fails_the_run(tmp_path: Path) -> None:
 def test_ratios_are_ours_to_theirs(tmp_path: Path) -> None:
     [quix] = with_ratios(run(tmp_path, ["quix"]), {"ours": Ours(4000, 5000, 5)})
     assert quix.ratios == {"ours": Ratio(events_per_s=4, last_60=2.5, cpu=4)}
+
+
+def test_what_was_measured_warm_is_compared_with_warm_peers_alone(tmp_path: Path) -> None:
+    [quix] = with_ratios(run(tmp_path, ["quix"]), {"ours": Ours(None, 5000, 5)})
+    assert quix.ratios == {"ours": Ratio(events_per_s=None, last_60=2.5, cpu=4)}
+    [limit] = with_ratios(
+        run(tmp_path / "limit", ["limit"], what='{k: v for k, v in row.items() if "last" not in k}'),
+        {"ours": Ours(None, 5000, 5)},
+    )
+    assert limit.ratios == {"ours": Ratio(events_per_s=None, last_60=5, cpu=4)}
+
+
+@pytest.mark.parametrize(
+    ("ours", "columns"),
+    [
+        ({}, []),
+        ({"whole job": Ours(None, 5000, 5)}, ["whole job: warm events/s", "CPU"]),
+        (
+            {"whole job": Ours(None, 5000, 5), "nextact": Ours(4000, 5000, 5)},
+            ["whole job: warm events/s", "CPU", "nextact: warm events/s", "CPU", "nextact: all events/s"],
+        ),
+    ],
+)
+def test_ratios_are_shown_if_there_are_any(tmp_path: Path, ours: dict[str, Ours], columns: list[str]) -> None:
+    found = with_ratios(run(tmp_path, ["quix"]), ours)
+    console = Console(file=StringIO(), record=True, width=200)
+    command._show(console, "Apache Kafka", [], found)
+    assert ("times as good as" in console.export_text()) == bool(columns)
+    if columns:
+        table = command._ratios_table(found)
+        assert [str(column.header) for column in table.columns] == ["times as good as", *columns]
+        assert "last 60 %" in str(table.caption)
 
 
 def test_what_is_missing_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
