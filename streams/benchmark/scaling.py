@@ -11,6 +11,7 @@ import msgspec
 
 from models.model_directory import save
 from streams.benchmark.final_state import BenchmarkFailed, check_state
+from streams.benchmark.published import check_counts, check_next_actions, output_ends
 from streams.benchmark.report import Spread, spread
 from streams.benchmark.throughput import PATIENCE_S, Say, fill
 from streams.benchmark.workload import Workload, random_model, workload
@@ -137,6 +138,7 @@ def figures(found: Scaling) -> dict[str, Spread | float]:
 
 def _run(settings: Settings, folder: Path, input_: Workload, number: int) -> Run:
     create_topics(settings, for_replay=True)
+    since = output_ends(settings)
     with ExitStack() as stack:
         workers = [
             stack.enter_context(WorkerProcess(settings, folder / f"{settings.group}-{k}.log", _LONG_SESSION))
@@ -150,10 +152,12 @@ def _run(settings: Settings, folder: Path, input_: Workload, number: int) -> Run
         _go_on(workers)
         before, start_s, busy_before = _wait_until_handled(workers, round(len(input_) * WARM_UP))
         after, end_s, busy_after = _wait_until_handled(workers, len(input_))
+        check_counts(settings, since, lambda: _looks(workers))
         for worker in workers:
             if worker.stop() != 0:
                 raise BenchmarkFailed(f"a worker ended with code {worker.code}: {worker.last_words()}")
     check_state(settings, input_)
+    check_next_actions(settings, input_, since)
     took_s, timed = end_s - start_s, sum(map(handled, after)) - sum(map(handled, before))
     if not timed:
         raise BenchmarkFailed(f"{len(input_):,} events were handled too soon to be timed: give it more")
