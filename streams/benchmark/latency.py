@@ -215,7 +215,7 @@ def _answers(
         for rate, size in zip(plan, sizes, strict=True):
             before = after
             due_s = send_when_due(settings, messages[sent : sent + size], rate)
-            reader.wait_until_answered(sent + size)
+            reader.wait_until_answered(sent + size, worker)
             done = sent + size
             after = worker.wait_until(lambda samples, done=done: handled(samples) >= done, _PATIENCE_S)  # type: ignore[misc]
             measured.append(((book.read_s[sent:done] - due_s) * 1e3, before, after))

@@ -18,7 +18,8 @@ import numpy.typing as npt
 from schemas.topics import INPUTS, physical_name
 from streams.benchmark.final_state import BenchmarkFailed
 from streams.benchmark.workload import Workload
-from streams.errors import NextactError
+from streams.errors import NextactError, ProcessEnded
+from streams.processes import Process
 from streams.settings import Settings
 
 Times = npt.NDArray[np.float64]
@@ -134,15 +135,22 @@ class Reader(Thread):
                 raise BenchmarkFailed(f"{self.name}: {error}")
             see(record.key(), record.value(), time.monotonic())
 
-    def wait_until_answered(self, events: int) -> None:
+    def wait_until_answered(self, events: int, source: Process | None = None) -> None:
         """Wait until so many events are answered, as the book has it.
+
+        Args:
+            events: sent so far.
+            source: answers them; None: the broker itself.
 
         Raises:
             BenchmarkFailed: some are not after a minute, more are, or a record cannot be read.
+            ProcessEnded: the source is gone.
         """
         deadline_s = time.monotonic() + _PATIENCE_S
         while self._book.answered < events:
             self._check()
+            if source is not None and source.code is not None:
+                raise ProcessEnded(f"the worker ended with code {source.code}: {source.last_words()}")
             if time.monotonic() > deadline_s:
                 raise BenchmarkFailed(f"{events - self._book.answered} of {events} events have no answer")
             time.sleep(_LOOK_S)
