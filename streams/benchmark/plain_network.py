@@ -1,11 +1,11 @@
-"""The recurrent network once more, slow and plain: one event of one user at a time, in whole numbers.
+"""The network once more, slow and plain: one event of one user at a time, its states in whole numbers.
 
 Written from the equations in `model_directory.shapes` and the units that `models.predictor` documents, without its
 code: what holds a benchmark's states against it cannot be fooled by a fast network that is wrong.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from zlib import crc32
 
@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from models.features import GAPS, HOURS_OF_WEEK, NO_GAP, TIME_BINS
-from models.model_directory import HOUR_MS, Model
+from models.model_directory import HOUR_MS, OUTCOMES, Model
 from models.state import HIDDEN
+from models.windows import BIN_EDGES, BINS
 
 _STATE_BITS, _WEIGHT_BITS, _EMBEDDING_BITS = 14, 12, 10  # a unit is 2**-bits
 _ONE = 1 << _STATE_BITS
@@ -45,8 +46,8 @@ class PlainNetwork:
         for row, item in enumerate(model.items, start=1):
             self._rows.setdefault(crc32(item.encode()), row)
         self._embedding = _whole(model, "item_embedding", _EMBEDDING_BITS)
-        names = ("item_input", "action_gap", "hour_of_week", "context", "hidden", "hidden_bias")
-        self._w = {name: _whole(model, name, _WEIGHT_BITS) for name in names}
+        others = model.weights.keys() - {"item_embedding", "item_bias", "query"}
+        self._w = {name: _whole(model, name, _WEIGHT_BITS) for name in others}
 
     def state(self, events: Iterable[Event]) -> list[int]:
         """Return the recurrent state after a user's events, in units of 2**-14 [HIDDEN].
@@ -60,6 +61,22 @@ class PlainNetwork:
             h = self._step(h, event, before_ms)
             before_ms = event.ts_ms
         return [int(value) for value in h]
+
+    def outcomes(self, state: Sequence[int], counts: Sequence[int]) -> dict[str, float]:
+        """Return the probability of each next action.
+
+        Args:
+            state: recurrent state in units of 2**-14 [HIDDEN].
+            counts: events in each window [FEATURES].
+        """
+        logits = []
+        for k in range(len(OUTCOMES)):
+            logit = sum(int(h) * int(weight) for h, weight in zip(state, self._w["readout"][:, k], strict=True)) / _ONE
+            bins = [sum(edge <= count for edge in BIN_EDGES.tolist()) for count in counts]
+            logit += sum(int(self._w["window"][n * BINS + place, k]) for n, place in enumerate(bins))
+            logits.append((logit + int(self._w["readout_bias"][k])) / (1 << _WEIGHT_BITS))
+        odds = [math.exp(logit - max(logits)) for logit in logits]
+        return {name: value / sum(odds) for name, value in zip(OUTCOMES, odds, strict=True)}
 
     def _step(self, h: Whole, event: Event, before_ms: int) -> Whole:
         w, row = self._w, self._rows.get(crc32(event.item), 0)

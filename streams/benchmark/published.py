@@ -2,13 +2,17 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import msgspec
+import numpy as np
 from kafka import TopicPartition
 
-from models.state import ACTIONS
+from models.model_directory import load
+from models.state import ACTIONS, Rows
 from schemas.topics import NEXT_ACTIONS, OUTPUTS, physical_name
 from streams.benchmark.final_state import BenchmarkFailed, last_values
+from streams.benchmark.plain_network import PlainNetwork
 from streams.benchmark.workload import Workload
 from streams.clients import consumer
 from streams.settings import Settings
@@ -21,11 +25,21 @@ _PATIENCE_S = 20.0
 _LOOK_S = 0.2
 
 
-class _Totals(msgspec.Struct):
+SAMPLE = 200
+"""Users whose probabilities are computed again."""
+
+_ROUNDING = 1e-5  # probabilities are published with six digits
+
+
+class _Said(msgspec.Struct):
+    """What a next action says, as far as it is checked."""
+
+    actions: dict[str, float]
+    windows: dict[str, dict[str, int]]
     totals: dict[str, int]
 
 
-_decode = msgspec.json.Decoder(_Totals).decode
+_decode = msgspec.json.Decoder(_Said).decode
 
 
 def output_ends(settings: Settings) -> Ends:
@@ -68,23 +82,35 @@ def check_counts(settings: Settings, since: Ends, looks: Callable[[], Sequence[S
         time.sleep(_LOOK_S)
 
 
-def check_next_actions(settings: Settings, input_: Workload, since: Ends) -> None:
-    """Hold the last next action of every user against the fold.
+def check_next_actions(settings: Settings, input_: Workload, since: Ends, keys: Sequence[bytes], rows: Rows) -> None:
+    """Hold the last next action of every user against the fold, and those of some against the plain network.
 
     Args:
         settings: a broker that answers.
         input_: all events.
         since: where the topics ended before.
+        keys: all users.
+        rows: theirs as the changelog has them [users]: where the plain network goes on from.
 
     Raises:
-        BenchmarkFailed: a user has none, or its last one counts other events.
+        BenchmarkFailed: a user has none, its last one counts other events, or has other probabilities.
     """
     name = physical_name(NEXT_ACTIONS, settings.topic_prefix)
     values = last_values(settings, {place: offset for place, offset in since.items() if place.topic == name})
-    totals = {key: _decode(value).totals for key, value in values.items()}
+    said = {key: _decode(value) for key, value in values.items()}
+    totals = {key: one.totals for key, one in said.items()}
     wanted = {key: dict(zip(ACTIONS, counts, strict=True)) for key, counts in input_.totals().items()}
     if totals != wanted:
         none, wrong = len(wanted.keys() - totals), sum(wanted.get(key) != counts for key, counts in totals.items())
         raise BenchmarkFailed(
             f"of {len(wanted):,} users {none:,} have no next action, and {wrong:,} one that counts other events"
         )
+    network, wrong = PlainNetwork(load(settings.model or Path())), 0
+    drawn = np.random.default_rng(1).permutation(len(keys))[:SAMPLE].tolist()
+    for place in drawn:
+        one = said[keys[place]]
+        counts = [count for window in one.windows.values() for count in window.values()]
+        plain = network.outcomes(rows["now"][place].tolist(), counts)
+        wrong += one.actions.keys() != plain.keys() or any(abs(one.actions[k] - plain[k]) > _ROUNDING for k in plain)
+    if wrong:
+        raise BenchmarkFailed(f"the probabilities of {wrong} of {len(drawn)} users are not the plain network's")

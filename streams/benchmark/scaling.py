@@ -156,8 +156,8 @@ def _run(settings: Settings, folder: Path, input_: Workload, number: int) -> Run
         for worker in workers:
             if worker.stop() != 0:
                 raise BenchmarkFailed(f"a worker ended with code {worker.code}: {worker.last_words()}")
-    check_state(settings, input_)
-    check_next_actions(settings, input_, since)
+    keys, rows = check_state(settings, input_)
+    check_next_actions(settings, input_, since, keys, rows)
     took_s, timed = end_s - start_s, sum(map(handled, after)) - sum(map(handled, before))
     if not timed:
         raise BenchmarkFailed(f"{len(input_):,} events were handled too soon to be timed: give it more")

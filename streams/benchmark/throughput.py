@@ -167,7 +167,7 @@ def _run(filled: Filled, asked: dict[str, object], folder: Path) -> Run:
         if worker.stop() != 0:
             raise BenchmarkFailed(f"the worker ended with code {worker.code}: {worker.last_words()}")
     keys, rows = check_state(settings, filled.input)
-    check_next_actions(settings, filled.input, since)
+    check_next_actions(settings, filled.input, since, keys, rows)
     predictor = load_predictor(settings)
     ceiling, reference = limit(
         filled.input,

@@ -1,6 +1,7 @@
 """What the benchmarks refuse: outputs that are not on the broker or not of all events, states of another network."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -8,9 +9,10 @@ import pytest
 from kafka import TopicPartition
 from typer.testing import CliRunner
 
-from models.model_directory import Model
+from models.model_directory import OUTCOMES, Model, save
 from models.predictor import Predictor
 from models.state import ACTIONS, Rows
+from models.windows import BIN_EDGES
 from schemas.topics import OUTPUTS
 from streams.benchmark import published
 from streams.benchmark.final_state import BenchmarkFailed, check_network
@@ -26,6 +28,7 @@ from streams.worker_process import Samples
 
 SETTINGS = read_settings(partitions=1)
 INPUT = workload(2000, users=30)
+WINDOWS = {name: {action: 7 * n + k for k, action in enumerate(ACTIONS)} for n, name in enumerate(("1h", "1d", "14d"))}
 PLACES = [TopicPartition(topic, 0) for topic in OUTPUTS]
 
 
@@ -66,25 +69,38 @@ def test_of_users_with_very_many_events_one_is_checked() -> None:
         check_network([b"u0"], rows, one, model)
 
 
-def next_actions(monkeypatch: pytest.MonkeyPatch, totals: Mapping[bytes, list[int]]) -> None:
+def next_actions(
+    monkeypatch: pytest.MonkeyPatch, totals: Mapping[bytes, list[int]], actions: Mapping[bytes, dict[str, float]]
+) -> None:
     values = {
-        key: msgspec.json.encode({"totals": dict(zip(ACTIONS, counts, strict=True))}) for key, counts in totals.items()
+        key: msgspec.json.encode(
+            {"actions": actions[key], "windows": WINDOWS, "totals": dict(zip(ACTIONS, counts, strict=True))}
+        )
+        for key, counts in totals.items()
     }
     monkeypatch.setattr(published, "last_values", lambda *_: values)
 
 
-def test_last_next_actions_must_count_all_events(monkeypatch: pytest.MonkeyPatch) -> None:
-    since = dict.fromkeys(PLACES, 0)
+def test_last_next_actions_must_be_those_of_all_events(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    model = save(random_model(40), tmp_path)
+    settings, since = SETTINGS.model_copy(update={"model": tmp_path}), dict.fromkeys(PLACES, 0)
+    keys, rows = folded(model)
+    counts = [count for window in WINDOWS.values() for count in window.values()]
+    bins = np.searchsorted(BIN_EDGES, [counts] * len(rows), side="right")
+    made = Predictor(model).heads(rows["now"], bins)[0].round(6).tolist()
+    actions = {key: dict(zip(OUTCOMES, p, strict=True)) for key, p in zip(keys, made, strict=True)}
     totals = INPUT.totals()
-    next_actions(monkeypatch, totals)
-    check_next_actions(SETTINGS, INPUT, since)
-    key = next(iter(totals))
-    next_actions(monkeypatch, totals | {key: [count + 1 for count in totals[key]]})
+    next_actions(monkeypatch, totals, actions)
+    check_next_actions(settings, INPUT, since, keys, rows)
+    next_actions(monkeypatch, totals, actions | {keys[3]: actions[keys[3]] | {"leave": 0.5}})
+    with pytest.raises(BenchmarkFailed, match="the probabilities of 1 of 30 users"):
+        check_next_actions(settings, INPUT, since, keys, rows)
+    next_actions(monkeypatch, totals | {keys[0]: [count + 1 for count in totals[keys[0]]]}, actions)
     with pytest.raises(BenchmarkFailed, match="0 have no next action, and 1 one that counts other events"):
-        check_next_actions(SETTINGS, INPUT, since)
-    next_actions(monkeypatch, {})
+        check_next_actions(settings, INPUT, since, keys, rows)
+    next_actions(monkeypatch, {}, actions)
     with pytest.raises(BenchmarkFailed, match="30 have no next action, and 0 one"):
-        check_next_actions(SETTINGS, INPUT, since)
+        check_next_actions(settings, INPUT, since, keys, rows)
 
 
 def test_broker_must_have_what_the_workers_counted(monkeypatch: pytest.MonkeyPatch) -> None:
