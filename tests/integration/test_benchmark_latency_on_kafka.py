@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from wrong_fold import count_one_too_many
 
 from streams.benchmark import latency as module
 from streams.benchmark.final_state import BenchmarkFailed
@@ -48,14 +49,7 @@ def test_every_event_is_answered_at_each_rate(kafka: str, tmp_path: Path, monkey
 @pytest.mark.broker
 def test_state_that_is_not_the_fold_is_refused(kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "WARM_UP_S", 0.2)
-    honest = Workload.totals
-
-    def one_more(self: Workload) -> dict[bytes, list[int]]:
-        totals = honest(self)
-        next(iter(totals.values()))[0] += 1
-        return totals
-
-    monkeypatch.setattr(Workload, "totals", one_more)
+    count_one_too_many(monkeypatch)
     with pytest.raises(BenchmarkFailed, match="not that of a plain fold"):
         run(kafka, tmp_path)
 

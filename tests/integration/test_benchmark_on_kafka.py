@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
+from wrong_fold import count_one_too_many
 
 from schemas.topics import CHURN_RISK, NEXT_ACTIONS, RECOMMENDATIONS
 from streams.benchmark.final_state import BenchmarkFailed
 from streams.benchmark.throughput import Measured, Variant, throughput
-from streams.benchmark.workload import Workload
 from streams.settings import read_settings
 
 pytestmark = pytest.mark.broker
@@ -43,13 +43,6 @@ def test_throughput_handles_every_event(kafka: str, tmp_path: Path) -> None:
 def test_throughput_refuses_a_state_that_is_not_the_fold(
     kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = Workload.totals
-
-    def one_more(self: Workload) -> dict[bytes, list[int]]:
-        totals = honest(self)
-        next(iter(totals.values()))[0] += 1
-        return totals
-
-    monkeypatch.setattr(Workload, "totals", one_more)
+    count_one_too_many(monkeypatch)
     with pytest.raises(BenchmarkFailed, match="not that of a plain fold"):
         run(kafka, tmp_path, VARIANTS[:1])

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
+from wrong_fold import count_one_too_many
 
 from streams.benchmark.final_state import BenchmarkFailed
 from streams.benchmark.scaling import Scaling, figures, scaling
-from streams.benchmark.workload import Workload
 from streams.settings import read_settings
 
 pytestmark = pytest.mark.broker
@@ -31,13 +31,6 @@ def test_two_workers_share_what_one_handles_alone(kafka: str, tmp_path: Path) ->
 
 
 def test_state_that_is_not_the_fold_is_refused(kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = Workload.totals
-
-    def one_more(self: Workload) -> dict[bytes, list[int]]:
-        totals = honest(self)
-        next(iter(totals.values()))[0] += 1
-        return totals
-
-    monkeypatch.setattr(Workload, "totals", one_more)
+    count_one_too_many(monkeypatch)
     with pytest.raises(BenchmarkFailed, match="not that of a plain fold"):
         run(kafka, tmp_path, 1)
