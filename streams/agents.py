@@ -75,7 +75,7 @@ class UserEvents:
         letters = [(letter.partition, letter.key, letter.value, letter.headers) for letter in result.dead_letters]
         written = [
             *self._encoded(result.outputs),
-            *self._named(DEAD_LETTERS, single_records(letters, self._app.batches.MAX_RECORDS_BYTES)),
+            *self._named(DEAD_LETTERS, single_records(letters)),
         ]
         result.seconds["encode"] = time.thread_time() - began_s
         return written

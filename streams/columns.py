@@ -145,8 +145,8 @@ def _check_exact(millionths: float) -> None:
 
 
 def _written(strings: list[bytes], shape: tuple[int, ...]) -> Bytes:
-    width = max(map(len, strings), default=1)
-    return np.array(strings, f"S{width}").view(np.uint8).reshape(*shape, width)
+    column = text(strings)
+    return column.reshape(*shape, column.shape[2])
 
 
 def _signed(negative: Mask, digits: Bytes) -> Bytes:

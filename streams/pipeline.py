@@ -104,7 +104,7 @@ def process(chunk: Chunk, users: UserTable, model: Predictor, now_ms: int, optio
         score_event(rows, hazards, model.card.churn, moved=rows["newest_ms"] > newest_ms)
         watch.lap("predict")
         result.outputs = outputs(Users(rows, arrived.keys, arrived.partition), actions, hazards, model, options)
-        result.changes = {p: Change(arrived.keys[part], rows[part]) for p, part in arrived.parts()}
+        result.changes = {p: Change(arrived.keys[part], rows[part]) for p, part in parts_of(arrived.partition)}
         watch.lap("answer")
     result.seconds = watch.seconds
     return result
@@ -145,11 +145,16 @@ class _Arrived:
     partition: Ints  # of each user
     events: Events
 
-    def parts(self) -> Iterator[tuple[int, slice]]:
-        """Yield each partition and where its users stand."""
-        starts = np.flatnonzero(np.diff(self.partition, prepend=-1)).tolist()
-        for start, end in zip(starts, [*starts[1:], len(self.keys)], strict=True):
-            yield int(self.partition[start]), slice(start, end)
+
+def parts_of(partition: Ints) -> Iterator[tuple[int, slice]]:
+    """Yield each partition and where its users stand, of users by partition [users].
+
+    >>> list(parts_of(np.array([0, 0, 3])))
+    [(0, slice(0, 2, None)), (3, slice(2, 3, None))]
+    """
+    starts = np.flatnonzero(np.diff(partition, prepend=-1)).tolist()
+    for start, end in zip(starts, [*starts[1:], len(partition)], strict=True):
+        yield int(partition[start]), slice(start, end)
 
 
 class _Watch:
@@ -256,4 +261,6 @@ def _reject(record: Record, rejected: Rejected, origin: Origin, now_ms: int, opt
 
 
 def _gather(arrived: _Arrived, users: UserTable) -> Rows:
-    return np.concatenate([users.read(partition, arrived.keys[part]) for partition, part in arrived.parts()])
+    return np.concatenate(
+        [users.read(partition, arrived.keys[part]) for partition, part in parts_of(arrived.partition)]
+    )

@@ -6,7 +6,6 @@ import numpy as np
 
 from models.state import Ints
 from schemas.cloudevents import attributes
-from streams.chunk.producer import BatchProducer
 from streams.chunk.records import Batch, header_template, record_batches, single_records, varint
 from streams.columns import FEW, Bytes, Template, padded, slot, text, texts
 from streams.outputs import Outputs
@@ -18,7 +17,7 @@ def encoded(outputs: Outputs) -> dict[int, list[Batch]]:
     """Return the batches of each partition."""
     if len(outputs) <= FEW:
         singles = ((output.partition, output.key, output.value, output.headers) for output in outputs)
-        return single_records(singles, BatchProducer.MAX_RECORDS_BYTES)
+        return single_records(singles)
     columns = {
         "id": outputs.ids[:, None],
         "id_length": _length(outputs.ids),
@@ -30,7 +29,6 @@ def encoded(outputs: Outputs) -> dict[int, list[Batch]]:
         padded(outputs.keys),
         texts(outputs.values),
         texts(_headers(outputs.topic).fill(columns)),
-        BatchProducer.MAX_RECORDS_BYTES,
     )
 
 

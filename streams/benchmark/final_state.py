@@ -23,7 +23,6 @@ PREDICTED_FROM = ("now", "minutes", "hours", "days", "newest_ms", "total")
 SAMPLE, LONGEST = 200, 1000
 """Users whose recurrent state is computed again, and the most events of one: the plain network is slow."""
 
-
 _FETCH_BYTES = 1 << 22
 
 

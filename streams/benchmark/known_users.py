@@ -13,7 +13,8 @@ from models.state import Floats, Ints, Rows, empty_rows
 from models.windows import bins
 from schemas.partitioner import partition
 from streams.benchmark.workload import START_MS
-from streams.chunk.producer import BatchProducer, Record
+from streams.chunk.producer import BatchProducer
+from streams.chunk.records import single_records
 from streams.chunk.table import MARKER, changelog_batches
 from streams.clients import aiokafka_arguments
 from streams.settings import Settings
@@ -87,12 +88,12 @@ async def _fill(settings: Settings, users: int, model: Predictor, report: Callab
     topic = changelog(settings).name
     async with BatchProducer(aiokafka_arguments(settings)) as batches:
         for number in range(settings.partitions):
-            await batches.send(topic, number, [Record(MARKER, _WRITER, [])])
+            await batches.send(topic, number, single_records([(number, MARKER, _WRITER, [])])[number])
         for first in range(0, users, _AT_ONCE):
             keys, rows = known_users(first, min(_AT_ONCE, users - first), model)
             where = np.array([partition(key, settings.partitions) for key in keys])
             for number in range(settings.partitions):
                 mine = np.flatnonzero(where == number)
                 rows_of = changelog_batches(number, _WRITER, [keys[k] for k in mine.tolist()], rows[mine])
-                await batches.send_batches(topic, number, batches.packed(rows_of))
+                await batches.send(topic, number, batches.packed(rows_of))
             report(first + len(keys))

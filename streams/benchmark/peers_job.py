@@ -20,13 +20,12 @@ import numpy as np
 from models.state import LAYOUT, Ints, Rows
 from streams.chunk.app import ChunkApp
 from streams.chunk.overlap import Overlap, Polled, Step
-from streams.chunk.producer import BatchProducer
 from streams.chunk.records import Batch, record_batches
 from streams.chunk.table import ChunkTable
 from streams.clients import admin, aiokafka_arguments, servers
 from streams.columns import Template, fixed, padded, text, texts
 from streams.logs import configure_logging
-from streams.pipeline import UserTable
+from streams.pipeline import UserTable, parts_of
 from streams.settings import Settings, read_settings
 from streams.topics import TABLE, changelog
 
@@ -121,20 +120,17 @@ class Job:
             padded([records[k].key for k in answered]),
             texts(_OUTPUT.fill(columns)),
             None,
-            BatchProducer.MAX_RECORDS_BYTES,
         )
         return Answer(changes, batches)
 
     @staticmethod
     def _rows(users: UserTable, keys: list[bytes], owner: Ints) -> tuple[Rows, list[Change]]:
         """Return the rows of users, those of one partition together, and views of them by partition."""
-        starts = np.flatnonzero(np.diff(owner, prepend=-1)).tolist()
-        parts = [slice(start, end) for start, end in zip(starts, [*starts[1:], len(keys)], strict=True)]
-        numbers = owner[starts].tolist()
-        read = [users.read(number, keys[part]) for number, part in zip(numbers, parts, strict=True)]
+        parts = list(parts_of(owner))
+        read = [users.read(number, keys[part]) for number, part in parts]
         # as plain bytes: numpy makes a layout of its own where it joins rows with fields
         rows = np.concatenate([each.view(f"V{each.itemsize}") for each in read]).view(read[0].dtype)
-        return rows, [Change(number, keys[part], rows[part]) for number, part in zip(numbers, parts, strict=True)]
+        return rows, [Change(number, keys[part], rows[part]) for number, part in parts]
 
 
 class Agent:

@@ -9,21 +9,9 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from mode import Service
 
-from streams.chunk.records import Batch, single_records
-
-MAX_BATCH_BYTES = 900_000
-"""Below the broker's default limit of 1,048,588 bytes a message batch."""
+from streams.chunk.records import MAX_BATCH_BYTES, Batch
 
 MAX_REQUEST_BYTES = 1_000_000
-_HEAD_BYTES = 100  # of a batch, and some
-
-
-class Record(NamedTuple):
-    """A record to be written."""
-
-    key: bytes | None
-    value: bytes
-    headers: list[tuple[str, bytes]]
 
 
 class Sent(NamedTuple):
@@ -65,9 +53,6 @@ class BatchProducer(Service):
         compression: whether batches leave in LZ4.
     """
 
-    MAX_RECORDS_BYTES = MAX_BATCH_BYTES - _HEAD_BYTES
-    """Most bytes of records in a `Batch`."""
-
     def __init__(self, arguments: dict[str, Any], compression: bool = True, **kwargs: Any) -> None:  # noqa: ANN401 - mode's
         super().__init__(**kwargs)
         self._arguments, self._compression = arguments, compression
@@ -88,11 +73,6 @@ class BatchProducer(Service):
         """Send what is waiting and disconnect."""
         await self._kafka.stop()
 
-    async def send(self, topic: str, partition: int, records: Sequence[Record]) -> list[Sent]:
-        """Write a few records to a partition, in order; return once all are acknowledged."""
-        batches = single_records(((partition, *record) for record in records), self.MAX_RECORDS_BYTES)
-        return await (await self.put(topic, partition, batches.get(partition, [])))
-
     def packed(self, batches: Sequence[Batch]) -> list[Batch]:
         """Return batches as they are to leave: the costly part of sending them, which any thread may do."""
         return [batch.compressed() for batch in batches] if self._compression else list(batches)
@@ -108,7 +88,7 @@ class BatchProducer(Service):
         ]
         return _acknowledged(futures, [batch.records for batch in batches])
 
-    async def send_batches(self, topic: str, partition: int, batches: Sequence[Batch]) -> list[Sent]:
+    async def send(self, topic: str, partition: int, batches: Sequence[Batch]) -> list[Sent]:
         """Write batches to a partition, in order; return once all are acknowledged."""
         return await (await self.put(topic, partition, batches))
 

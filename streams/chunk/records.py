@@ -15,8 +15,14 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder, _DefaultR
 from models.state import Ints
 from streams.columns import Mask, Padded, Template
 
+MAX_BATCH_BYTES = 900_000
+"""Below the broker's default limit of 1,048,588 bytes a message batch."""
+
 _LZ4 = 3
 _HEAD = _DefaultRecordBatchBuilderPy.HEADER_STRUCT.size
+MAX_RECORDS_BYTES = MAX_BATCH_BYTES - 100
+"""Most bytes of records in a batch: the rest is for its head, and some."""
+
 _NO_HEADERS = b"\0"
 _ATTRIBUTES_AND_TIME = b"\0\0"
 _MOST_NUMBERS = 16
@@ -39,7 +45,7 @@ class Batch:
 
 
 def record_batches(
-    part: Ints, keys: Padded, values: Padded, headers: Padded | None, max_bytes: int
+    part: Ints, keys: Padded, values: Padded, headers: Padded | None, max_bytes: int = MAX_RECORDS_BYTES
 ) -> dict[int, list[Batch]]:
     """Return the batches of each part, records in order.
 
@@ -86,7 +92,7 @@ Single: TypeAlias = tuple[int, bytes | None, bytes, list[tuple[str, bytes]]]
 """A record: part, key, value and headers."""
 
 
-def single_records(records: Iterable[Single], max_bytes: int) -> dict[int, list[Batch]]:
+def single_records(records: Iterable[Single], max_bytes: int = MAX_RECORDS_BYTES) -> dict[int, list[Batch]]:
     """Return the batches of each part, records in order, as `record_batches` does: quicker for a few records.
 
     Args:

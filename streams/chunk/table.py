@@ -20,7 +20,7 @@ from yarl import URL
 
 from models.state import ROW, Rows, empty_rows
 from streams.chunk.failure import EXIT_CONFIGURATION, fail_stop
-from streams.chunk.producer import BatchProducer, Record, Sent
+from streams.chunk.producer import Sent
 from streams.chunk.records import Batch, Single, record_batches, single_records
 from streams.columns import FEW, Padded, padded
 from streams.user_rows import PartitionRows, UserRows
@@ -201,8 +201,8 @@ class ChunkTable(faust.Table):
         Whoever wrote a row before it had read no further than to where the input topics now end. That is asked here,
         while nothing is fetched: on the same connection an answer comes after that to the fetch, which waits.
         """
-        marker = [Record(MARKER, self.data.writer, [])]
-        await asyncio.gather(*(self.app.batches.send(self.changelog_topic_name, p, marker) for p in partitions))
+        markers = single_records((p, MARKER, self.data.writer, []) for p in partitions)
+        await asyncio.gather(*(self.app.batches.send(self.changelog_topic_name, p, its) for p, its in markers.items()))
         if self.input_topics:
             inputs = [TP(topic, p) for p in partitions for topic in self.input_topics]
             ends = await self.app.consumer.highwaters(*inputs)
@@ -270,7 +270,7 @@ class ChunkTable(faust.Table):
         ours = [key for key in keys if key in rows]
         self.data.repaired += len(ours)
         batches = changelog_batches(partition, self.data.writer, ours, rows.read(ours))
-        for sent in await (await self.app.batches.put(tp.topic, partition, batches)):
+        for sent in await self.app.batches.send(tp.topic, partition, batches):
             self.data.offsets[partition] = sent.offset + sent.records - 1
 
 
@@ -280,13 +280,13 @@ def changelog_batches(partition: int, writer: bytes, keys: Sequence[bytes], rows
         singles: Iterator[Single] = (
             (partition, key, writer + row.tobytes(), []) for key, row in zip(keys, rows, strict=True)
         )
-        return single_records(singles, BatchProducer.MAX_RECORDS_BYTES).get(partition, [])
+        return single_records(singles).get(partition, [])
     blob = np.empty((len(rows), ID_BYTES + rows.itemsize), np.uint8)
     blob[:, :ID_BYTES] = np.frombuffer(writer, np.uint8)
     blob[:, ID_BYTES:] = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), -1)
     values = Padded(blob, np.broadcast_to(np.True_, blob.shape))
     part = np.full(len(rows), partition)
-    return record_batches(part, padded(keys), values, None, BatchProducer.MAX_RECORDS_BYTES)[partition]
+    return record_batches(part, padded(keys), values, None)[partition]
 
 
 async def _nothing() -> None:

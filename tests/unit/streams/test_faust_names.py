@@ -32,7 +32,7 @@ from mode.utils.futures import notify
 from streams.chunk.app import ChunkApp
 from streams.chunk.consumer import ChunkConsumer
 from streams.chunk.fetching import BareRecords, FetchThread
-from streams.chunk.producer import BatchProducer, Record
+from streams.chunk.producer import BatchProducer
 from streams.chunk.recovery import ChunkRecovery, ChunkTableManager
 from streams.chunk.table import ChunkStore, ChunkTable
 
@@ -410,14 +410,12 @@ def test_batch_of_aiokafka_says_when_it_is_full_and_how_much_it_holds() -> None:
             max_request_size=1_000_000,
         )
         batch = producer.create_batch()
-        record = Record(b"ann", b"x" * 600, [("h", b"1")])
-        assert batch.append(timestamp=None, **record._asdict()) is not None
-        assert batch.append(timestamp=None, **record._asdict()) is None, (
-            "a full batch takes more: the broker refuses it"
-        )
+        record = {"key": b"ann", "value": b"x" * 600, "headers": [("h", b"1")]}
+        assert batch.append(timestamp=None, **record) is not None
+        assert batch.append(timestamp=None, **record) is None, "a full batch takes more: the broker refuses it"
         assert batch.record_count() == 1
         batch.close()
-        assert batch.append(timestamp=None, **record._asdict()) is None
+        assert batch.append(timestamp=None, **record) is None
 
     asyncio.run(main())
 
