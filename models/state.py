@@ -46,7 +46,7 @@ ROW = np.dtype(
         ("ring_context", "u1", RING),
         ("layout", "u1"),
         ("band", "u1"),  # churn band last published, 0: none
-        ("pad", "V2"),  # to a multiple of 8 bytes
+        ("pad", "u1", 2),  # to a multiple of 8 bytes
     ]
 )
 """Layout of a row, 768 bytes; with the writer id before it in the changelog 776."""

@@ -56,7 +56,14 @@ class KafkaHome(LocalBroker):
         (self.data_dir / "log4j2.yaml").write_text(_LOG4J)
         if not (self.data_dir / "log" / "meta.properties").exists():
             cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-            format_storage = [*self._run(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config)]
+            format_storage = [
+                *self._run(),
+                "kafka.tools.StorageTool",
+                "format",
+                f"--cluster-id={cluster}",
+                "-c",
+                str(config),
+            ]
             done = subprocess.run(format_storage, capture_output=True, text=True, check=False)  # noqa: S603
             if done.returncode:
                 words = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
