@@ -131,7 +131,7 @@ class UserEvents:
                 scored, made, changed = rescore(partition, keys, rows.rows[due], self._model, now_ms)
                 # first the outputs: a crash before the row is written repeats them under the same ids
                 await asyncio.gather(*[await self._app.batches.put(*written) for written in self._encoded(made)])
-                self._metrics.outputs_published(Counter(outputs.topic for outputs in made for _ in outputs.keys))
+                self._metrics.outputs_published(Counter({outputs.topic: len(outputs) for outputs in made}))
                 if users.partitions.get(partition) is not rows:
                     return  # rebalanced meanwhile
                 rows.write(keys, scored)

@@ -76,7 +76,7 @@ class Result:
     """What a chunk leads to."""
 
     changes: dict[int, Change] = field(default_factory=dict)  # by partition
-    outputs: list[Outputs] = field(default_factory=list)  # a topic's in one or several
+    outputs: list[Outputs] = field(default_factory=list)
     dead_letters: list[Output] = field(default_factory=list)
     rejected: dict[tuple[str, str], int] = field(default_factory=dict)  # number by topic and reason
     tally: Tally = field(default_factory=Tally)
@@ -136,7 +136,7 @@ def rescore(
     if not len(changed):
         return rows, [], changed
     users = Users(mine, [keys[k] for k in due.tolist()], np.full(len(due), partition)).at(changed)
-    return rows, churn_outputs(users, hazards[changed], model, before[changed]), due[changed]
+    return rows, [churn_outputs(users, hazards[changed], model, before[changed])], due[changed]
 
 
 @dataclass

@@ -1,52 +1,71 @@
 """Slates as JSON, all users' at once."""
 
-from functools import lru_cache
-
+import msgspec
 import numpy as np
 
+from models.compiled import compiled
 from models.predictor import Predictor
 from models.slate import Slates
-from schemas.outputs import SlateItem, encode_output
-from streams.columns import Bytes, Template, coded, decimal, fixed, slot
-from streams.wide_names import Names, json_names
+from models.state import Ints
+from schemas.outputs import SlateItem
+from streams.names import item_names
+from streams.templates import Template, string_slot, value_slot
+from streams.texts import Bytes, Picked, Texts, texts, write_bytes
 
-PLACE_BYTES = 110
-"""Length of a place's JSON, about, without the name of the item."""
-
+_REASONS = texts([b"seen_before", b"predicted", b"popular"])
 _ITEM = Template(
-    encode_output(
-        SlateItem(  # type: ignore[arg-type]
-            item_id=slot("item"), rank=slot("rank"), score=slot("score"), propensity=1.0, reason=slot("reason")
+    msgspec.json.encode(
+        SlateItem(
+            item_id=string_slot("item"),
+            rank=value_slot("number", "rank"),
+            score=value_slot("fixed", "score"),
+            propensity=1.0,
+            reason=string_slot("reason"),
         )
     )
-    + b","
 )
 
 
-def slate_column(slates: Slates, model: Predictor) -> Bytes:
-    """Return the slates as JSON [users, 1, width]: items one after another, places with nothing left to show empty."""
-    users, places = slates.item.shape
-    item = slates.item.reshape(-1)
-    reason = np.where(slates.seen, 0, np.where(slates.known[:, None], 1, 2)).reshape(-1)
-    rank = np.broadcast_to(np.arange(1, places + 1), slates.item.shape).reshape(-1, 1)
-    columns = {
-        "item": item_names(model).column[item],
-        "rank": decimal(rank),
-        "score": fixed(np.where(np.isfinite(slates.score), slates.score, 0).reshape(-1, 1)),
-        "reason": coded(("seen_before", "predicted", "popular"), reason),
-    }
-    items = _ITEM.fill(columns)
-    items[item < 0] = 0
-    joined = np.zeros((users, 1, items.shape[1] * places + 2), np.uint8)
-    joined[:, 0, 0] = ord("[")
-    joined[:, 0, 1:-1] = items.reshape(users, -1)
-    last = (slates.item >= 0).sum(axis=1) * items.shape[1]  # where the comma after the last item stands
-    joined[np.flatnonzero(last), 0, last[last > 0]] = 0
-    joined[:, 0, -1] = ord("]")
-    return joined
+def slates_json(slates: Slates, model: Predictor) -> Texts:
+    """Return the slate of each user as JSON [users]; a place with nothing left to show is left out."""
+    user, place = np.nonzero(slates.item >= 0)
+    reason = np.where(slates.seen, 0, np.where(slates.known[:, None], 1, 2))
+    items = _ITEM.fill(
+        {
+            "item": Picked(item_names(model), slates.item[user, place]),
+            "rank": place[:, None] + 1,
+            "score": slates.score[user, place][:, None],
+            "reason": Picked(_REASONS, reason[user, place]),
+        }
+    )
+    return lists(items, np.bincount(user, minlength=len(slates.item)))
 
 
-@lru_cache(maxsize=2)
-def item_names(model: Predictor) -> Names:
-    """Return the names of the model's items."""
-    return json_names(model.items, "item")
+def lists(items: Texts, lengths: Ints) -> Texts:
+    """Return JSON lists of these lengths, of items one after another.
+
+    >>> lists(texts([b"1", b"2", b"3"]), np.array([2, 0, 1])).strings()
+    [b'[1,2]', b'[]', b'[3]']
+    """
+    data = np.empty(len(items.data) + len(items) + 2 * len(lengths), np.uint8)
+    ends = np.empty(len(lengths), np.int64)
+    _join(items.data, items.ends, lengths, data, ends)
+    return Texts(data[: ends[-1] if len(ends) else 0], ends)
+
+
+@compiled
+def _join(data: Bytes, ends: Ints, lengths: Ints, out: Bytes, out_ends: Ints) -> None:
+    at = item = start = 0
+    for number in range(len(lengths)):
+        out[at] = 91  # "["
+        at += 1
+        for k in range(lengths[number]):
+            if k:
+                out[at] = 44  # ","
+                at += 1
+            at = write_bytes(out, at, data, start, ends[item])
+            start = ends[item]
+            item += 1
+        out[at] = 93  # "]"
+        at += 1
+        out_ends[number] = at

@@ -23,17 +23,19 @@ from streams.chunk.overlap import Overlap, Polled, Step
 from streams.chunk.records import Batch, record_batches
 from streams.chunk.table import ChunkTable
 from streams.clients import admin, aiokafka_arguments, servers
-from streams.columns import Template, fixed, padded, text, texts
 from streams.logs import configure_logging
 from streams.pipeline import UserTable, parts_of
 from streams.settings import Settings, read_settings
+from streams.templates import Template, slot
+from streams.texts import texts
 from streams.topics import TABLE, changelog
 
 PARTITIONS = 8
 ALIGN_WAIT_S = 0.2
 """Other peers wait as long for a topic that is read to its end, or less; ten times as long for one with more."""
 
-_OUTPUT = Template(b'{"user_id":\0user\0,"event_id":\0event\0,"p":[\0p\0,\0p\0,\0p\0,\0p\0]}')
+_P = b",".join([slot("fixed", "p")] * 4)
+_OUTPUT = Template(b'{"user_id":%b,"event_id":%b,"p":[%b]}' % (slot("text", "user"), slot("text", "event"), _P))
 
 
 class _Event(msgspec.Struct, gc=False):
@@ -111,14 +113,14 @@ class Job:
         )
         answered = order[applied].tolist()
         columns = {
-            "user": text([bytes(events[k].user_id) for k in answered]),
-            "event": text([bytes(events[k].event_id) for k in answered]),
-            "p": fixed(p[applied]),
+            "user": texts([bytes(events[k].user_id) for k in answered]),
+            "event": texts([bytes(events[k].event_id) for k in answered]),
+            "p": p[applied],
         }
         batches = record_batches(
             partition[answered],
-            padded([records[k].key for k in answered]),
-            texts(_OUTPUT.fill(columns)),
+            texts([records[k].key for k in answered]),
+            _OUTPUT.fill(columns),
             None,
         )
         return Answer(changes, batches)

@@ -1,4 +1,4 @@
-"""Record batches written a column at a time: what a client does record by record, for all users of a chunk at once.
+"""Record batches written in one compiled loop: what a client does record by record, for all users of a chunk at once.
 
 Source: Apache Kafka, Message format, version 2. A record is its length, attributes (0), the difference of its timestamp
 to the batch's (0) and of its offset, key, value and headers; each number and length is a zigzag varint.
@@ -12,8 +12,11 @@ import lz4.frame
 import numpy as np
 from aiokafka.record.default_records import DefaultRecordBatchBuilder, _DefaultRecordBatchBuilderPy
 
+from models.compiled import compiled
 from models.state import Ints
-from streams.columns import Mask, Padded, Template
+from streams.templates import MOMENT_BYTES, Template, slot, slot_of
+from streams.texts import Bytes, Texts, write_bytes
+from streams.varint import varint_size, write_varint
 
 MAX_BATCH_BYTES = 900_000
 """Below the broker's default limit of 1,048,588 bytes a message batch."""
@@ -23,8 +26,6 @@ _HEAD = _DefaultRecordBatchBuilderPy.HEADER_STRUCT.size
 MAX_RECORDS_BYTES = MAX_BATCH_BYTES - 100
 """Most bytes of records in a batch: the rest is for its head, and some."""
 
-_NO_HEADERS = b"\0"
-_ATTRIBUTES_AND_TIME = b"\0\0"
 _MOST_NUMBERS = 16
 """No record spends more bytes than this on attributes, timestamp, offset and the lengths of record, key and value."""
 
@@ -45,7 +46,7 @@ class Batch:
 
 
 def record_batches(
-    part: Ints, keys: Padded, values: Padded, headers: Padded | None, max_bytes: int = MAX_RECORDS_BYTES
+    part: Ints, keys: Texts, values: Texts, headers: Texts | None, max_bytes: int = MAX_RECORDS_BYTES
 ) -> dict[int, list[Batch]]:
     """Return the batches of each part, records in order.
 
@@ -59,32 +60,32 @@ def record_batches(
     Raises:
         ValueError: a record is larger than a batch.
     """
-    if not len(part):
-        return {}
-    headers = headers or _constant(len(part), _NO_HEADERS)
-    key_length, value_length = keys.lengths(), values.lengths()
-    content = key_length + value_length + headers.lengths()
-    largest = content + _MOST_NUMBERS
-    if int(largest.max()) > max_bytes:
-        raise ValueError(f"a record of {int(largest.max())} bytes does not fit a batch of {max_bytes}")
-    first = _first_of_batch(part, largest, max_bytes)
-    starts = np.flatnonzero(first)
-    ends = np.append(starts[1:], len(part))
-    offset = varint(np.arange(len(part)) - np.repeat(starts, ends - starts))
-    key_number, value_number = varint(key_length), varint(value_length)
-    length = len(_ATTRIBUTES_AND_TIME) + content
-    for number in (offset, key_number, value_number):
-        length += number.lengths()
-    length_number = varint(length)
-    fixed = _constant(len(part), _ATTRIBUTES_AND_TIME)
-    record = _side_by_side([length_number, fixed, offset, key_number, keys, value_number, values, headers])
-    flat = memoryview(record.data[record.keep])  # type: ignore[arg-type]
-    until = np.cumsum(length + length_number.lengths())[ends - 1].tolist()
+    count = len(part)
+    if headers is None:
+        headers = Texts(np.zeros(count, np.uint8), np.arange(1, count + 1))
+    out = np.empty(len(keys.data) + len(values.data) + len(headers.data) + count * _MOST_NUMBERS, np.uint8)
+    ends, until = np.empty(count, np.int64), np.empty(count, np.int64)
+    made = _write(
+        np.ascontiguousarray(part, np.int64),
+        keys.data,
+        keys.ends,
+        values.data,
+        values.ends,
+        headers.data,
+        headers.ends,
+        max_bytes,
+        out,
+        ends,
+        until,
+    )
+    if made < 0:
+        raise ValueError(f"record {-made - 1} does not fit a batch of {max_bytes} bytes")
+    flat = memoryview(out)  # type: ignore[arg-type]
     batches: dict[int, list[Batch]] = {}
-    for its, begin, end, records in zip(
-        part[starts].tolist(), [0, *until], until, (ends - starts).tolist(), strict=False
-    ):
-        batches.setdefault(its, []).append(Batch(flat[begin:end], records))
+    begin = first = 0
+    for end, last in zip(ends[:made].tolist(), until[:made].tolist(), strict=True):
+        batches.setdefault(int(part[first]), []).append(Batch(flat[begin:end], last - first))
+        begin, first = end, last
     return batches
 
 
@@ -117,55 +118,74 @@ def single_records(records: Iterable[Single], max_bytes: int = MAX_RECORDS_BYTES
     }
 
 
-def varint(values: Ints) -> Padded:
-    """Return whole numbers, 0 or more, as zigzag varints.
-
-    >>> [string.hex() for string in varint(np.array([0, 63, 64, 10_000])).strings()]
-    ['00', '7e', '8001', 'a09c01']
-    """
-    rest: Ints = values << 1
-    data: list[Ints] = []
-    keep: list[Mask] = []
-    while not data or rest.any():
-        keep.append(rest > 0 if data else np.ones(len(values), bool))
-        data.append((rest & 0x7F) | np.where(rest > 0x7F, 0x80, 0))
-        rest = rest >> 7
-    return Padded(np.stack(data, axis=1).astype(np.uint8), np.stack(keep, axis=1))
-
-
 def header_template(headers: Sequence[tuple[str, bytes]]) -> Template:
-    r"""Return the headers of a record, the numbers before them included, as a template.
+    """Return the headers of a record, the numbers before them included, as a template.
 
     Args:
-        headers: name and value; the value may be one slot, say `NUL id NUL`. Then the template has a slot before it for
-            the varint of its length: `NUL id_length NUL`.
+        headers: name and value; a value may be one slot of a text or a moment.
     """
     text = _number(len(headers))
     for name, value in headers:
-        text += _number(len(name)) + name.encode()
-        text += value.rstrip(b"\0") + b"_length\0" + value if value.startswith(b"\0") else _number(len(value)) + value
+        text += _number(len(name)) + name.encode() + _length(value) + value
     return Template(text)
 
 
+def _length(value: bytes) -> bytes:
+    """Return what stands before a header's value."""
+    match slot_of(value):
+        case "text", name:
+            return slot("length", name)
+        case "moment", _:
+            return _number(MOMENT_BYTES)
+    return _number(len(value))
+
+
 def _number(value: int) -> bytes:
-    return varint(np.array([value])).strings()[0]
+    out = np.empty(_MOST_NUMBERS, np.uint8)
+    return out[: write_varint(out, 0, value)].tobytes()
 
 
-def _first_of_batch(part: Ints, largest: Ints, max_bytes: int) -> Mask:
-    """Tell which records begin a batch: none is larger than allowed, by an upper bound of the records' sizes."""
-    new_part = np.diff(part, prepend=part[:1] - 1) != 0
-    before = np.cumsum(largest) - largest
-    offset = before - np.repeat(before[new_part], np.diff(np.append(np.flatnonzero(new_part), len(part))))
-    # records that begin in the same stretch of this length end before the limit
-    stretch = offset // max(max_bytes - int(largest.max()), 1)
-    return np.asarray(new_part | (np.diff(stretch, prepend=-1) != 0))
+@compiled
+def _write(
+    part: Ints,
+    keys: Bytes,
+    key_ends: Ints,
+    values: Bytes,
+    value_ends: Ints,
+    headers: Bytes,
+    header_ends: Ints,
+    max_bytes: int,
+    out: Bytes,
+    ends: Ints,
+    until: Ints,
+) -> int:
+    """Write the records; return the number of batches, or -1 - n where record n is larger than a batch.
 
-
-def _constant(count: int, data: bytes) -> Padded:
-    shape = (count, len(data))
-    return Padded(np.broadcast_to(np.frombuffer(data, np.uint8), shape), np.broadcast_to(np.True_, shape))
-
-
-def _side_by_side(pieces: Sequence[Padded]) -> Padded:
-    data = np.concatenate([piece.data for piece in pieces], axis=1)
-    return Padded(data, np.concatenate([piece.keep for piece in pieces], axis=1))
+    `ends` and `until` are told where each batch ends in `out`, and the number of its last record plus one.
+    """
+    batches = first = begin = at = key = value = header = 0
+    for record in range(len(part)):
+        key_size, value_size = key_ends[record] - key, value_ends[record] - value
+        header_size = header_ends[record] - header
+        content = varint_size(key_size) + key_size + varint_size(value_size) + value_size + header_size
+        content += 2  # attributes and the difference to the batch's timestamp: both 0
+        length = varint_size(record - first) + content
+        size = varint_size(length) + length
+        if record > first and (part[record] != part[record - 1] or at + size - begin > max_bytes):
+            ends[batches], until[batches] = at, record
+            batches, first, begin = batches + 1, record, at
+            length = 1 + content
+            size = varint_size(length) + length
+        if size > max_bytes:
+            return -1 - record
+        at = write_varint(out, at, length)
+        out[at] = out[at + 1] = 0
+        at = write_varint(out, at + 2, record - first)
+        at = write_bytes(out, write_varint(out, at, key_size), keys, key, key + key_size)
+        at = write_bytes(out, write_varint(out, at, value_size), values, value, value + value_size)
+        at = write_bytes(out, at, headers, header, header + header_size)
+        key, value, header = key + key_size, value + value_size, header + header_size
+    if len(part):
+        ends[batches], until[batches] = at, len(part)
+        batches += 1
+    return batches

@@ -19,22 +19,14 @@ from faust.types import TP
 from yarl import URL
 
 from models.state import ROW, Rows, empty_rows
+from streams.chunk.changelog import ID_BYTES, changelog_batches, value_dtype
 from streams.chunk.failure import EXIT_CONFIGURATION, fail_stop
 from streams.chunk.producer import Sent
-from streams.chunk.records import Batch, Single, record_batches, single_records
-from streams.columns import FEW, Padded, padded
+from streams.chunk.records import Batch, single_records
 from streams.user_rows import PartitionRows, UserRows
 
 MARKER = b"\xffwriter"
 """Key of a marker in the changelog; not UTF-8, so it is no user's."""
-
-ID_BYTES = 8
-
-
-def value_dtype(row: np.dtype[np.void]) -> np.dtype[np.void]:
-    """Return the layout of a value of the changelog: the writer's id and a row."""
-    return np.dtype([("writer", f"V{ID_BYTES}"), ("row", row)])
-
 
 VALUE = value_dtype(ROW)
 """A value of the changelog."""
@@ -272,21 +264,6 @@ class ChunkTable(faust.Table):
         batches = changelog_batches(partition, self.data.writer, ours, rows.read(ours))
         for sent in await self.app.batches.send(tp.topic, partition, batches):
             self.data.offsets[partition] = sent.offset + sent.records - 1
-
-
-def changelog_batches(partition: int, writer: bytes, keys: Sequence[bytes], rows: Rows) -> list[Batch]:
-    """Return what the owner with this writer id writes to the changelog for these users, not compressed."""
-    if len(keys) <= FEW:
-        singles: Iterator[Single] = (
-            (partition, key, writer + row.tobytes(), []) for key, row in zip(keys, rows, strict=True)
-        )
-        return single_records(singles).get(partition, [])
-    blob = np.empty((len(rows), ID_BYTES + rows.itemsize), np.uint8)
-    blob[:, :ID_BYTES] = np.frombuffer(writer, np.uint8)
-    blob[:, ID_BYTES:] = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), -1)
-    values = Padded(blob, np.broadcast_to(np.True_, blob.shape))
-    part = np.full(len(rows), partition)
-    return record_batches(part, padded(keys), values, None)[partition]
 
 
 async def _nothing() -> None:

@@ -11,6 +11,7 @@ from faust.types import TP
 
 from models.state import LAYOUT, Rows, empty_rows
 from streams.chunk import table
+from streams.chunk.changelog import changelog_batches
 from streams.chunk.producer import _Written
 from streams.chunk.table import MARKER, ChunkStore
 
@@ -168,7 +169,7 @@ def test_end_of_a_recovery_keeps_standby_rows(store: ChunkStore) -> None:
 
 def test_records_written_are_records_that_recovery_reads(store: ChunkStore) -> None:
     rows = np.concatenate([row(1), row(2)])
-    [batch] = table.changelog_batches(0, MINE, [b"ann", b"bob"], rows)
+    [batch] = changelog_batches(0, MINE, [b"ann", b"bob"], rows)
     sent = MemoryRecords(bytes(_Written(batch.compressed(), 123)._build())).next_batch()
     store.apply_records(FIRST, [Logged(record.offset, record.key, record.value) for record in sent])
     assert store.users.read(0, [b"ann", b"bob"]).tobytes() == rows.tobytes()

@@ -1,4 +1,4 @@
-"""Record batches written a column at a time hold what Kafka's own reader reads back."""
+"""Record batches written in one loop hold what Kafka's own reader reads back."""
 
 from collections.abc import Iterator
 
@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 from models.state import Ints
 from schemas.cloudevents import output_headers
 from streams.chunk.producer import _Written
-from streams.chunk.records import Batch, Single, header_template, record_batches, single_records, varint
-from streams.columns import Padded, padded, slot, text, texts
+from streams.chunk.records import Batch, Single, header_template, record_batches, single_records
+from streams.outputs import Outputs
+from streams.publishing import encoded
+from streams.templates import slot
+from streams.texts import texts
 
 BINARY = st.lists(st.tuples(st.binary(min_size=1, max_size=90), st.binary(max_size=200)), min_size=1, max_size=40)
 
@@ -31,7 +34,7 @@ def test_records_read_back_in_order_whatever_their_bytes_and_cuts(
     records: list[tuple[bytes, bytes]], last_part: int, max_bytes: int
 ) -> None:
     part = np.sort(np.arange(len(records)) % (last_part + 1))
-    keys, values = padded([key for key, _ in records]), padded([value for _, value in records])
+    keys, values = texts([key for key, _ in records]), texts([value for _, value in records])
     single: Iterator[Single] = ((its, key, value, []) for its, (key, value) in zip(part.tolist(), records, strict=True))
     check(part, records, record_batches(part, keys, values, None, max_bytes), max_bytes)
     check(part, records, single_records(single, max_bytes), max_bytes)
@@ -49,22 +52,21 @@ def check(part: Ints, records: list[tuple[bytes, bytes]], batches: dict[int, lis
 
 @given(st.lists(st.text("abc", min_size=1, max_size=150), min_size=1, max_size=9))
 def test_headers_stand_as_they_were_given(ids: list[str]) -> None:
-    template = header_template([("first", b"1"), ("id", bytes(slot("id"))), ("last", b"x" * 200)])
-    column = text([name.encode() for name in ids])
-    filled = template.fill({"id": column, "id_length": varint((column[:, 0] != 0).sum(axis=1)).data[:, None]})
-    same = padded([b"k"] * len(ids))
-    [[batch]] = record_batches(np.zeros(len(ids), np.int64), same, same, texts(filled), 100_000).values()
+    template = header_template([("first", b"1"), ("id", slot("text", "id")), ("last", b"x" * 200)])
+    same = texts([b"k"] * len(ids))
+    headers = template.fill({"id": texts([name.encode() for name in ids])})
+    [[batch]] = record_batches(np.zeros(len(ids), np.int64), same, same, headers, 100_000).values()
     expected = [[("first", b"1"), ("id", name.encode()), ("last", b"x" * 200)] for name in ids]
     assert [headers for _, _, headers, _ in read(batch)] == expected
 
 
 def test_no_records_are_no_batches() -> None:
-    none = padded([])
+    none = texts([])
     assert record_batches(np.zeros(0, np.int64), none, none, None, 500) == single_records([], 500) == {}
 
 
 def test_record_larger_than_a_batch_is_an_error() -> None:
-    key, value = padded([b"k"]), padded([b"v" * 500])
+    key, value = texts([b"k"]), texts([b"v" * 500])
     with pytest.raises(ValueError, match="does not fit"):
         record_batches(np.zeros(1, np.int64), key, value, None, 500)
     with pytest.raises(ValueError, match="does not fit"):
@@ -72,22 +74,15 @@ def test_record_larger_than_a_batch_is_an_error() -> None:
 
 
 def test_head_fits_beside_the_records() -> None:
-    key = padded([b"k"])
-    largest = Padded(np.full((1, 899_800), 7, np.uint8), np.ones((1, 899_800), bool))
+    key, largest = texts([b"k"]), texts([b"\7" * 899_800])
     [[batch]] = record_batches(np.zeros(1, np.int64), key, largest, None, 899_900).values()
     assert len(_Written(batch, 0)._build()) <= 900_000
 
 
-@pytest.mark.parametrize("few", [0, 64])
-def test_output_headers_are_the_cloudevents_of_the_message(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    from streams import publishing
-    from streams.outputs import Outputs
-    from streams.publishing import encoded
-
-    ids, values = text([b"churn-risk.1", b"churn-risk.22"])[:, 0], text([b"{}", b"[1]"])[:, 0]
+def test_output_headers_are_the_cloudevents_of_the_message() -> None:
+    ids, values = texts([b"churn-risk.1", b"churn-risk.22"]), texts([b"{}", b"[1]"])
     moments = np.array([1_700_000_000_123, 0])
-    monkeypatch.setattr(publishing, "FEW", few)
-    outputs = Outputs("churn-risk", np.array([3, 3]), [b"ann", b"bob"], ids, moments, values)
+    outputs = Outputs("churn-risk", np.array([3, 3]), texts([b"ann", b"bob"]), ids, moments, values)
     [(number, [batch])] = encoded(outputs).items()
     assert number == 3
     assert [(key, value, headers) for key, value, headers, _ in read(batch)] == [

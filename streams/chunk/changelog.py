@@ -1,0 +1,27 @@
+"""What a partition's owner writes to the changelog: rows behind its id."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.state import Rows
+from streams.chunk.records import Batch, record_batches
+from streams.texts import Texts, texts
+
+ID_BYTES = 8
+"""Length of a writer's id."""
+
+
+def value_dtype(row: np.dtype[np.void]) -> np.dtype[np.void]:
+    """Return the layout of a value of the changelog: the writer's id and a row."""
+    return np.dtype([("writer", f"V{ID_BYTES}"), ("row", row)])
+
+
+def changelog_batches(partition: int, writer: bytes, keys: Sequence[bytes], rows: Rows) -> list[Batch]:
+    """Return what the owner with this writer id writes to the changelog for these users, not compressed."""
+    size = ID_BYTES + rows.itemsize
+    blob = np.empty((len(rows), size), np.uint8)
+    blob[:, :ID_BYTES] = np.frombuffer(writer, np.uint8)
+    blob[:, ID_BYTES:] = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), -1)
+    values = Texts(blob.reshape(-1), np.arange(1, len(rows) + 1) * size)
+    return record_batches(np.full(len(rows), partition), texts(keys), values, None).get(partition, [])
