@@ -1,10 +1,12 @@
 """Inputs of one step of the network, from what a row and an event hold: one code for training and for serving."""
 
+from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
 
-from models.state import Ints
+from models.compiled import compiled
+from models.state import ACTIONS, Ints
 
 GAP_EDGES_MS = 1000 * 2 ** np.arange(24, dtype=np.int64)
 """Edges of the log-spaced time bins: 1 s, 2 s, 4 s, ... 2**23 s (97 days)."""
@@ -22,6 +24,26 @@ HOURS_OF_WEEK = 168
 CONTEXTS = 256
 _DEVICES = 7
 _PRICES = 32
+_HOUR_MS = 3_600_000
+_SECOND_MS = 1000
+
+
+class Steps(NamedTuple):
+    """Inputs of steps of the network, one a step: all arrays [steps].
+
+    Fields:
+        item: crc32 of the item id.
+        action: code of the action.
+        ts_ms: time of the event.
+        before_ms: time of the user's event before it, -1: none.
+        context: circumstances, see `context_code`.
+    """
+
+    item: Ints
+    action: Ints
+    ts_ms: Ints
+    before_ms: Ints
+    context: Ints
 
 
 def gap_code(gap_ms: Ints) -> Ints:
@@ -30,12 +52,54 @@ def gap_code(gap_ms: Ints) -> Ints:
     >>> gap_code(np.array([-1, 0, 999, 1000, 2000, 10**12])).tolist()
     [25, 0, 0, 1, 2, 24]
     """
-    return np.where(gap_ms < 0, NO_GAP, np.searchsorted(GAP_EDGES_MS, gap_ms, side="right"))
+    codes = np.empty(gap_ms.shape, np.int64)
+    _gap_codes(np.ascontiguousarray(gap_ms, np.int64).reshape(-1), codes.reshape(-1))
+    return codes
 
 
 def hour_of_week(ts_ms: Ints, utc_offset_h: int) -> Ints:
     """Return the hour of the week, 0..167, at the shop; hour 0 is Thursday midnight, as 1 January 1970 was one."""
-    return (ts_ms // 3_600_000 + utc_offset_h) % HOURS_OF_WEEK
+    return (ts_ms // _HOUR_MS + utc_offset_h) % HOURS_OF_WEEK
+
+
+def table_rows(steps: Steps, utc_offset_h: int) -> Ints:
+    """Return which rows each step adds up of the tables of action and gap, hours and contexts, joined [steps, 3].
+
+    Raises:
+        ValueError: an action or a context is none.
+    """
+    rows = np.empty((len(steps.ts_ms), 3), np.int64)
+    action, ts_ms, before_ms, context = (np.ascontiguousarray(column, np.int64) for column in steps[1:])
+    _table_rows(action, ts_ms, before_ms, context, utc_offset_h, rows)
+    return rows
+
+
+@compiled
+def _gap_code(gap_ms: int) -> int:
+    if gap_ms < 0:
+        return NO_GAP
+    code, edge_ms = 0, _SECOND_MS
+    while code < TIME_BINS - 1 and gap_ms >= edge_ms:
+        code, edge_ms = code + 1, edge_ms * 2
+    return code
+
+
+@compiled
+def _gap_codes(gap_ms: Ints, codes: Ints) -> None:
+    for k in range(len(gap_ms)):
+        codes[k] = _gap_code(gap_ms[k])
+
+
+@compiled
+def _table_rows(action: Ints, ts_ms: Ints, before_ms: Ints, context: Ints, utc_offset_h: int, rows: Ints) -> None:
+    hours_from = len(ACTIONS) * GAPS
+    for k in range(len(rows)):
+        if not (0 <= action[k] < len(ACTIONS) and 0 <= context[k] < CONTEXTS):
+            raise ValueError("no such action or context")
+        gap_ms = ts_ms[k] - before_ms[k] if before_ms[k] >= 0 else -1
+        rows[k, 0] = action[k] * GAPS + _gap_code(gap_ms)
+        rows[k, 1] = hours_from + (ts_ms[k] // _HOUR_MS + utc_offset_h) % HOURS_OF_WEEK
+        rows[k, 2] = hours_from + HOURS_OF_WEEK + context[k]
 
 
 def context_code(device: str | None, price: float | None) -> int:

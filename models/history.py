@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from models import windows
-from models.predictor import Predictor, Steps
+from models.features import Steps
+from models.predictor import Predictor
 from models.state import RING, Ints, Rows, high_bits, ring_action, ring_ts_ms
 
 

@@ -1,4 +1,4 @@
-"""The network as it trains, in torch: the equations of `model_directory.shapes`, on the grid of `predictor`.
+"""The network as it trains, in torch: the equations of `model_directory.shapes`, on the grid of `models.grid`.
 
 Weights and states are rounded as in serving while gradients pass as if they were not (straight-through: Bengio et al.,
 Estimating or propagating gradients through stochastic neurons, 2013), so that export changes nothing.
@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.features import HOURS_OF_WEEK, TIME_BINS
+from models.grid import EMBEDDING_UNIT, STATE_UNIT, WEIGHT_UNIT
 from models.model_directory import OUTCOMES, TARGETS, shapes
-from models.predictor import EMBEDDING_UNIT, STATE_UNIT, WEIGHT_UNIT
 from models.state import HIDDEN, Floats
 from models.windows import BINS, FEATURES
 

@@ -6,7 +6,9 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from models.predictor import EMBEDDING_UNIT, Predictor, States
+from models.grid import EMBEDDING_UNIT
+from models.predictor import Predictor
+from models.recurrence import States
 from models.state import ACTIONS, HIDDEN, RING, Floats, Ints, Rows, ring_action
 
 _BLOCK = 1_500_000  # scores, or numbers in the vectors of candidates, held at a time: about what a cache holds

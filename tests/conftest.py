@@ -5,10 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from streams.broker import EmbeddedBroker, KafkaHome
 
 ROOT = Path(__file__).parent.parent
+
+settings.register_profile("compiled", deadline=None)  # the first call of a compiled loop may have to compile it
+settings.load_profile("compiled")
 
 
 @pytest.fixture(scope="session")

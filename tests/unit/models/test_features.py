@@ -7,7 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.features import CONTEXTS, GAP_EDGES_MS, GAPS, NO_GAP, TIME_BINS, context_code, gap_code, hour_of_week
+from models.features import (
+    CONTEXTS,
+    GAP_EDGES_MS,
+    GAPS,
+    HOURS_OF_WEEK,
+    NO_GAP,
+    TIME_BINS,
+    Steps,
+    context_code,
+    gap_code,
+    hour_of_week,
+    table_rows,
+)
+from models.state import ACTIONS
 
 
 @given(st.integers(0, 10**13))
@@ -48,3 +61,28 @@ def test_price_has_two_codes_to_each_doubling(price: float, code: int) -> None:
 
 def test_devices_have_the_same_code_on_every_machine() -> None:
     assert [context_code(device, None) // 32 for device in ("phone", "desktop", "tablet", "")] == [2, 3, 5, 1]
+
+
+@given(
+    st.sampled_from(range(len(ACTIONS))),
+    st.integers(0, 4_000_000_000_000),
+    st.one_of(st.just(-1), st.integers(0, 4_000_000_000_000)),
+    st.integers(0, CONTEXTS - 1),
+    st.integers(-12, 14),
+)
+def test_serving_reads_the_rows_that_training_reads(
+    action: int, ts_ms: int, before_ms: int, context: int, offset_h: int
+) -> None:
+    before_ms = min(before_ms, ts_ms)
+    step = Steps(*(np.array([value]) for value in (0, action, ts_ms, before_ms, context)))
+    gap = gap_code(np.array([-1 if before_ms < 0 else ts_ms - before_ms]))[0]
+    hour = hour_of_week(np.array([ts_ms]), offset_h)[0]
+    first = [0, len(ACTIONS) * GAPS, len(ACTIONS) * GAPS + HOURS_OF_WEEK]
+    assert (table_rows(step, offset_h) - first).tolist() == [[action * GAPS + gap, hour, context]]
+
+
+@pytest.mark.parametrize(("field", "value"), [("action", 3), ("action", -1), ("context", CONTEXTS), ("context", -1)])
+def test_what_stands_in_no_table_is_refused(field: str, value: int) -> None:
+    step = Steps(*(np.array([0]) for _ in Steps._fields))
+    with pytest.raises(ValueError, match="no such action or context"):
+        table_rows(step._replace(**{field: np.array([value])}), 0)

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models import windows
+from models.features import Steps
 from models.history import Events, apply
-from models.predictor import Predictor, Steps
+from models.predictor import Predictor
 from models.state import RESOLUTIONS, RING, ROW, Rows, empty_rows
 
 MODEL = random_predictor()

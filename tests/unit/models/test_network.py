@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from models import survival
-from models.features import GAP_EDGES_MS, TIME_BINS
+from models.features import GAP_EDGES_MS, TIME_BINS, Steps
 from models.model_directory import TARGETS, Card, Model, save, shapes
 from models.network import Network, item_scores, readout, states, time_loss
 from models.objective import _sampled
-from models.predictor import Predictor, Steps
+from models.predictor import Predictor
 from models.sequences import item_rows, sequences
 from models.simulator import Shop
 from models.simulator import log as simulate

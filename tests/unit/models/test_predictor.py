@@ -9,10 +9,12 @@ import numpy.typing as npt
 import pytest
 from builders import START_MS, random_model
 
-from models import predictor
-from models.features import GAPS, NO_GAP, TIME_BINS
+from models import predictor, recurrence
+from models.features import GAPS, NO_GAP, TIME_BINS, Steps
+from models.grid import on_grid
 from models.model_directory import OUTCOMES, READOUT, TARGETS, Model
-from models.predictor import Predictor, States, Steps, on_grid
+from models.predictor import Predictor
+from models.recurrence import States
 from models.state import HIDDEN
 from models.windows import BINS, FEATURES
 
@@ -47,7 +49,7 @@ def random_steps(count: int, seed: int = 1) -> Steps:
 
 
 def at(steps: Steps, index: npt.NDArray[np.intp]) -> Steps:
-    return Steps(*(c[index] for c in (steps.item, steps.action, steps.ts_ms, steps.before_ms, steps.context)))
+    return Steps(*(column[index] for column in steps))
 
 
 def random_states(count: int, seed: int = 2) -> States:
@@ -144,9 +146,7 @@ def test_unknown_items_all_stand_in_row_0() -> None:
     steps = random_steps(2)
     unknown = [crc32(b"never seen"), crc32(b"nor this")]
     assert not SERVING.knows(np.array(unknown)).any()
-    same = Steps(
-        np.array(unknown), *(np.repeat(c[:1], 2) for c in (steps.action, steps.ts_ms, steps.before_ms, steps.context))
-    )
+    same = at(steps, np.zeros(2, np.intp))._replace(item=np.array(unknown))
     states = np.repeat(random_states(1), 2, axis=0)
     after = SERVING.advance(states, same, np.array([1, 1]))
     assert after[0].tobytes() == after[1].tobytes()
@@ -194,15 +194,15 @@ def test_model_without_items_knows_none() -> None:
 def test_more_items_than_the_table_takes_give_the_same_states(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predictor, "_TABLE_ITEMS", MODEL_ITEMS - 1)
     without_table = Predictor(MODEL)
-    assert without_table._item_tables is None
-    assert SERVING._item_tables is not None
+    assert without_table._item_table is None
+    assert SERVING._item_table is not None
     lengths = np.full(20, 10)
     steps, states = random_steps(200), random_states(20)
     assert without_table.advance(states, steps, lengths).tobytes() == SERVING.advance(states, steps, lengths).tobytes()
 
 
 def test_gate_tables_are_the_same_on_every_processor() -> None:
-    tables = predictor._SIGMOID.astype("<i4").tobytes() + predictor._TANH.astype("<i4").tobytes()
+    tables = recurrence._SIGMOID.astype("<i4").tobytes() + recurrence._TANH.astype("<i4").tobytes()
     assert sha256(tables).hexdigest() == "f47320e2e965e09c86189883fdeba4db563cea546ffe7404324a0101b638017e", (
         "numpy's exp or tanh gives other tables here: states would differ between workers, and from the changelog's"
     )
@@ -210,7 +210,7 @@ def test_gate_tables_are_the_same_on_every_processor() -> None:
 
 def test_no_entry_of_a_gate_table_is_near_where_rounding_turns() -> None:
     """An exp that errs by a few units of its last place, 1e-16 times what it returns, leaves every entry as it is."""
-    grid = predictor._GRID.astype(np.float64)
+    grid = recurrence._GRID.astype(np.float64)
     for entries in (sigmoid(grid), np.tanh(grid)):
         to_edge = np.abs(entries * ONE - np.floor(entries * ONE) - 0.5)
         assert to_edge.min() > 1e-9
@@ -222,8 +222,7 @@ def test_gates_saturate_outside_their_tables() -> None:
     weights["context"][0] = 60  # far beyond the tables' end, 8
     weights["context"][1] = -60
     extreme = Predictor(Model(model.card, model.items, weights))
-    steps = at(random_steps(2), np.array([0, 1]))
-    steps.context = np.array([0, 1])
+    steps = random_steps(2)._replace(context=np.array([0, 1]))
     before = np.full((2, HIDDEN), 1000, np.int16)
     after = extreme.advance(before, steps, np.array([1, 1]))
     assert after[0] == pytest.approx(1000, abs=8)  # z is nearly 1: sigmoid(8)

@@ -7,8 +7,9 @@ import numpy.typing as npt
 import pytest
 from builders import random_model
 
+from models.grid import EMBEDDING_UNIT
 from models.model_directory import Model
-from models.predictor import EMBEDDING_UNIT, Predictor
+from models.predictor import Predictor
 from models.slate import item_query, top_items
 from models.state import HIDDEN, RING, Floats, Rows, empty_rows, high_bits, ring_action
 

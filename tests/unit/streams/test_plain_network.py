@@ -5,7 +5,8 @@ from zlib import crc32
 import numpy as np
 from builders import START_MS
 
-from models.predictor import Predictor, Steps
+from models.features import Steps
+from models.predictor import Predictor
 from models.state import HIDDEN
 from streams.benchmark.plain_network import Event, PlainNetwork
 from streams.benchmark.workload import random_model
