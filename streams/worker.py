@@ -12,7 +12,6 @@ from threadpoolctl import threadpool_limits
 
 from models.model_directory import load
 from models.predictor import Predictor
-from schemas.events import Limits
 from streams.agents import UserEvents
 from streams.chunk.app import ChunkApp
 from streams.clients import aiokafka_arguments, servers, ssl_context
@@ -21,6 +20,7 @@ from streams.metrics import Metrics
 from streams.options import Options
 from streams.settings import Settings
 from streams.topics import TABLE, check_topics
+from streams.warm_up import warm_up
 
 FETCH_BYTES = 1 << 20
 REBALANCE_TIMEOUT_S = 30.0
@@ -33,7 +33,7 @@ def options(settings: Settings) -> Options:
     """Return what the settings say to the pipeline."""
     return Options(
         prefix=settings.topic_prefix,
-        limits=Limits(max_bytes=settings.max_event_bytes, future_ms=settings.future_tolerance_s * 1000),
+        limits=settings.limits,
         valid_for_ms=settings.valid_for_s * 1000,
         slate_size=settings.slate_size,
         reject_unknown_items=settings.unknown_items == "reject",
@@ -103,6 +103,7 @@ def run(settings: Settings) -> None:
     metrics = Metrics()
     # one core a worker: more BLAS threads only wait for each other
     with tempfile.TemporaryDirectory(prefix="nextact-") as folder, threadpool_limits(1):
+        warm_up(model, options(settings))
         app = make_app(settings, model, metrics, Path(folder))
         server, _ = metrics.serve(settings.metrics_host, settings.metrics_port)
         _log.info("worker starts", model=model.card.version, metrics_port=server.server_port, group=app.conf.id)

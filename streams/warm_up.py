@@ -1,0 +1,44 @@
+"""The compiled loops made ready before a worker takes part: compiling takes seconds, in which no chunk may wait."""
+
+import time
+from typing import NamedTuple
+
+import structlog
+
+from models.predictor import Predictor
+from schemas.cloudevents import Headers
+from schemas.topics import INPUTS
+from streams.chunk.changelog import ID_BYTES, changelog_batches
+from streams.options import Options
+from streams.pipeline import Origin, process, rescore
+from streams.publishing import encoded
+from streams.user_rows import UserRows
+
+_NOW_MS = 10**12
+_log = structlog.get_logger("nextact")
+
+
+class _Record(NamedTuple):
+    key: bytes
+    value: bytes
+    headers: Headers
+    timestamp: int
+    offset: int
+
+
+def warm_up(model: Predictor, options: Options) -> None:
+    """Take events of a user who does not exist all the way, in memory: in order, then late, then silence."""
+    began_s = time.perf_counter()
+    users = UserRows()
+    for offset, late_ms in enumerate((0, 1)):
+        value = b'{"event_id":"%d","user_id":"u","item_id":"i","ts_ms":%d}' % (offset, _NOW_MS - late_ms)
+        chunk = {Origin(INPUTS[0], 0): [_Record(b"u", value, (), _NOW_MS, offset)]}
+        result = process(chunk, users, model, _NOW_MS, options)
+        for outputs in result.outputs:
+            encoded(outputs)
+        for partition, change in result.changes.items():
+            users.write(partition, change.keys, change.rows)
+            changelog_batches(partition, bytes(ID_BYTES), change.keys, change.rows)
+    rescore(0, [b"u"], users.read(0, [b"u"]), model, 2 * _NOW_MS)
+    took_s = time.perf_counter() - began_s
+    _log.info("compiled loops are ready", seconds=round(took_s, 1))
