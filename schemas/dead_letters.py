@@ -4,6 +4,9 @@ The original bytes stand in it as base64, which grows them by a third. Where tha
 letter keeps what fits: the first bytes of key and value, no headers. Then `truncated` is set, and `value_size` and
 `value_sha256` describe the whole, which still stands in the input topic, at the letter's position, for as long as that
 topic keeps it.
+
+A letter whose record is sent again is written once more, whole and under the same id, with `replay`: whoever drops ids
+that they have seen drops it, and a broker that deletes by age deletes the letter before what is known of it.
 """
 
 from hashlib import sha256
@@ -23,6 +26,24 @@ MAX_KEY_BYTES = 4096
 """What a truncated letter keeps of its key."""
 
 _ENVELOPE_BYTES = 4096  # names, numbers, reason and detail of a letter: never more
+
+
+REPLAY_OF = "nextact_replay_of"
+"""Header of a record that was sent again: the `id` of the letter that it was sent from."""
+
+
+class Replay(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """That a letter's record is sent to its topic again, or was."""
+
+    call: Annotated[str, Meta(description="Who sends: one call of the command.", examples=["5f1c0d9ab2e34c77"])]
+    at_ms: Annotated[TimeMs, Meta(description="When, ms since 1970.", examples=[1_700_000_600_000])]
+    partition: Annotated[Count, Meta(description="Partition that it goes to.", examples=[3])]
+    after: Annotated[
+        Count, Meta(description="It stands at this offset or a later one: the end before.", examples=[1999])
+    ]
+    offset: Annotated[
+        Count | None, Meta(description="Where it stands; null: it is about to be sent.", examples=[2004])
+    ] = None
 
 
 class DeadLetter(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -53,6 +74,9 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     ] = False
     value_size: Annotated[Count | None, Meta(description="Size of the whole value in bytes; only if truncated.")] = None
     value_sha256: Annotated[str | None, Meta(description="SHA-256 of the whole value, hex; only if truncated.")] = None
+    replay: Annotated[
+        Replay | None, Meta(description="The letter once more, with this: its record is sent again, or was.")
+    ] = None
 
 
 _encoder = msgspec.json.Encoder()

@@ -15,6 +15,7 @@ from streams.commands import (
     benchmark,
     broker,
     convert,
+    dead_letters,
     demo,
     replay,
     simulate,
@@ -103,6 +104,7 @@ app.command()(worker.worker)
 app.command()(simulate.simulate)
 app.command()(replay.replay)
 app.command()(tail.tail)
+app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(train.train)
 app.command()(backtest.backtest)
 app.command()(convert.convert)

@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, StringConstraints, ValidationError, field
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from schemas.events import Limits
 from streams.errors import SettingsError
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+$", max_length=150)]
@@ -104,6 +105,11 @@ class Settings(BaseSettings):
             if path is not None and not path.is_file():
                 raise ValueError(f"KAFKA_{name.upper()}={path} is not a file")
         return self
+
+    @property
+    def limits(self) -> Limits:
+        """What is still accepted as an event."""
+        return Limits(max_bytes=self.max_event_bytes, future_ms=self.future_tolerance_s * 1000)
 
     @property
     def servers(self) -> list[str]:

@@ -51,6 +51,8 @@ def test_help_imports_nothing_heavy() -> None:
         ("simulate",),
         ("replay",),
         ("tail",),
+        ("dead-letters", "list"),
+        ("dead-letters", "replay"),
         ("train",),
         ("backtest",),
         ("convert",),
