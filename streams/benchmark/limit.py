@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from models.predictor import Predictor
 from schemas.partitioner import partition
 from streams.benchmark.workload import Workload
+from streams.chunk.changelog import ID_BYTES, changelog_batches
 from streams.options import Options
 from streams.pipeline import Chunk, Origin, process
 from streams.publishing import encoded
@@ -31,6 +32,8 @@ def limit(
     input_: Workload, model: Predictor, options: Options, *, partitions: int, at_once: int, warm_up: float
 ) -> tuple[Limit, UserRows]:
     """Decode, update, predict and encode all events in order of event time; return the cost and the rows at the end.
+
+    What is encoded is what leaves a worker: outputs and changelog as record batches in LZ4.
 
     Args:
         input_: the events; those of the chunk in work are in memory as a consumer's records before the clock runs.
@@ -52,15 +55,23 @@ def limit(
             for number, change in result.changes.items():
                 users.write(number, change.keys, change.rows)
             written_cpu_s = time.process_time()
-            for made in result.outputs:
-                encoded(made)
+            batches = [batch for made in result.outputs for its in encoded(made).values() for batch in its]
+            encoded_cpu_s = time.process_time()
+            for number, change in result.changes.items():
+                batches += changelog_batches(number, bytes(ID_BYTES), change.keys, change.rows)
+            for batch in batches:
+                batch.compressed()
             ended_s, ended_cpu_s = time.perf_counter(), time.process_time()
             size = sum(map(len, chunk.values()))
             if seen >= len(input_) * warm_up:
                 timed += size
                 took_s += ended_s - began_s
                 cpu_s += ended_cpu_s - began_cpu_s
-                after = {"write": written_cpu_s - processed_cpu_s, "encode": ended_cpu_s - written_cpu_s}
+                after = {
+                    "write": written_cpu_s - processed_cpu_s,
+                    "encode": encoded_cpu_s - written_cpu_s,
+                    "pack": ended_cpu_s - encoded_cpu_s,
+                }
                 for stage, seconds in (result.seconds | after).items():
                     stages[stage] += seconds
             seen += size
