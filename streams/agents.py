@@ -40,6 +40,9 @@ class UserEvents:
         options: of the pipeline.
         metrics: counts.
         stream_time: whether "now" is the newest event time seen, not the wall clock's.
+
+    Attributes:
+        chunks: takes the chunks through.
     """
 
     def __init__(
@@ -53,14 +56,14 @@ class UserEvents:
     ) -> None:
         self._app, self._table, self._model, self._options, self._metrics = app, table, model, options, metrics
         self._stream_time = stream_time
-        self._chunks = Overlap(app, table, self._compute, self._done)
+        self.chunks = Overlap(app, table, self._compute, self._done)
 
     def register(self, rescore_interval_s: float) -> None:
         """Add the agent and the timers to the app."""
         names = [physical_name(topic, self._options.prefix) for topic in INPUTS]
         self._table.input_topics = names
         topic = self._app.topic(*names, key_serializer="raw", value_serializer="raw")
-        self._app.agent(topic, name="users")(self._chunks.consume)
+        self._app.agent(topic, name="users")(self.chunks.consume)
         self._app.timer(rescore_interval_s, name="silence")(self._rescore_silent)
         self._watch()
 
@@ -119,7 +122,7 @@ class UserEvents:
     async def _rescore_partition(self, partition: int) -> None:
         users = self._table.data.users
         while True:
-            async with self._chunks.paused():
+            async with self.chunks.paused():
                 rows = users.partitions.get(partition)
                 if rows is None or not self._settled() or partition not in self._owned():
                     return

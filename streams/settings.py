@@ -71,6 +71,7 @@ class Settings(BaseSettings):
     future_tolerance_s: Annotated[int, Field(gt=0, le=365 * 86_400)] = 300
     valid_for_s: PositiveInt = 3600
     session_timeout_s: Annotated[int, Field(ge=1, le=60)] = 10  # Faust: less than its request timeout
+    watchdog_s: Annotated[int, Field(ge=5)] = 120  # more than the 40 s after which a silent broker ends a worker
     align_wait_ms: Annotated[int, Field(ge=0)] = 2000  # in a backlog: for a topic that is silent
     rescore_interval_s: Annotated[float, Field(gt=0)] = 1.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"

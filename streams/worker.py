@@ -14,6 +14,7 @@ from models.model_directory import load
 from models.predictor import Predictor
 from streams.agents import UserEvents
 from streams.chunk.app import ChunkApp
+from streams.chunk.watchdog import Watchdog
 from streams.clients import aiokafka_arguments, servers, ssl_context
 from streams.errors import ModelUnusable
 from streams.metrics import Metrics
@@ -88,6 +89,8 @@ def make_app(settings: Settings, model: Predictor, metrics: Metrics, folder: Pat
     table = app.Table(TABLE, partitions=settings.partitions, key_type=bytes, value_type=bytes)
     events = UserEvents(app, table, model, options(settings), metrics, settings.clock == "stream")
     events.register(settings.rescore_interval_s)
+    chunks = events.chunks
+    app.watchdog = Watchdog(settings.watchdog_s, chunks.underway, lambda: chunks.acknowledged)
     metrics.model.info({"name": model.card.name, "version": model.card.version})
     return app
 

@@ -9,6 +9,7 @@ from streams.chunk.consumer import ChunkConsumer
 from streams.chunk.producer import BatchProducer
 from streams.chunk.recovery import ChunkTableManager
 from streams.chunk.table import ChunkTable
+from streams.chunk.watchdog import Watchdog
 
 
 class ChunkApp(faust.App):
@@ -20,6 +21,9 @@ class ChunkApp(faust.App):
         align_wait_s: how long to wait for a topic that is behind the others.
         compression: whether batches leave in LZ4.
         options: settings of Faust.
+
+    Attributes:
+        watchdog: what ends a worker that gets nowhere; to be set before the start.
     """
 
     def __init__(
@@ -34,6 +38,7 @@ class ChunkApp(faust.App):
         self.kafka_arguments, self.align_wait_s = kafka_arguments, align_wait_s
         super().__init__(id, Table=ChunkTable, TableManager=ChunkTableManager, **options)
         self.batches = BatchProducer(kafka_arguments, compression)
+        self.watchdog: Watchdog | None = None
 
     def _new_transport(self) -> driver.Transport:
         transport = driver.Transport(self.conf.broker_consumer, self)
@@ -44,3 +49,5 @@ class ChunkApp(faust.App):
         """Start the producer before anything that writes."""
         await super().on_start()
         await self.add_runtime_dependency(self.batches)
+        if self.watchdog is not None:
+            await self.add_runtime_dependency(self.watchdog)

@@ -48,6 +48,9 @@ class Overlap(Generic[T]):
         table: the rows.
         compute: makes of a chunk what it leads to, and changes nothing that others see; any thread may call it.
         done: told of each chunk that is acknowledged, with its result and the seconds since it was computed.
+
+    Attributes:
+        acknowledged: number of chunks that were written.
     """
 
     def __init__(
@@ -60,6 +63,12 @@ class Overlap(Generic[T]):
         self._app, self._table, self._compute, self._done = app, table, compute, done
         self._lock = asyncio.Lock()  # rows are read, and new ones not yet on their way to the changelog
         self._writing: asyncio.Future[None] | None = None
+        self._computing = False
+        self.acknowledged = 0
+
+    def underway(self) -> bool:
+        """Tell whether a chunk is being computed or written."""
+        return self._computing or (self._writing is not None and not self._writing.done())
 
     @asynccontextmanager
     async def paused(self) -> AsyncIterator[None]:
@@ -80,7 +89,11 @@ class Overlap(Generic[T]):
 
     async def _take(self, event: Any) -> None:  # noqa: ANN401 - Faust's event
         writer = self._table.data.writer
-        step = await _run(event.value, self._compute, event.value)
+        self._computing = True
+        try:
+            step = await _run(event.value, self._compute, event.value)
+        finally:
+            self._computing = False
         if self._table.data.writer != writer:
             event.ack()  # of another generation, so nothing is committed: rebalanced meanwhile, the chunk comes again
             return
@@ -103,6 +116,7 @@ class Overlap(Generic[T]):
         except Exception as error:
             self._failed(error)
             raise  # no later chunk may be acknowledged
+        self.acknowledged += 1
         event.ack()
 
     def _packed(self, step: Step[T], kept: Sequence[Kept]) -> tuple[list[list[Batch]], list[Written]]:
