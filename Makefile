@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format peers clean
+.PHONY: help demo test fuzz check format peers clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ demo: $(READY) ## Watch live predictions: make demo ARGS="--events 20000" ends b
 
 test: $(READY) ## Run all tests: ARGS="tests/unit -k ring" picks some, KAFKA_HOME adds those on Apache Kafka
 	$(BIN)/pytest $(ARGS)
+
+fuzz: $(READY) ## Feed random bytes to decoder and chunk: make fuzz N=1000000 SEED=7
+	FUZZ_PAYLOADS=$(or $(N),1000000) FUZZ_SEED=$(or $(SEED),1) $(BIN)/pytest -q -s tests/functional/test_fuzzing.py
 
 check: $(READY) ## Lint, formatting, types, direction of imports
 	$(BIN)/ruff check .
