@@ -51,7 +51,8 @@ ROW = np.dtype(
 )
 """Layout of a row, 768 bytes; with the writer id before it in the changelog 776."""
 
-_ACTION_SHIFT = 12
+ACTION_SHIFT = 12
+"""Where the action begins in `ring_high`."""
 
 Rows: TypeAlias = npt.NDArray[np.void]
 """Array of `ROW`, one row a user."""
@@ -76,7 +77,7 @@ def empty_rows(count: int) -> Rows:
 
 def high_bits(ts_ms: Ints, action: Ints) -> Ints:
     """Return what `ring_high` holds of events: the time's bits from the 32nd on, and the action."""
-    return ts_ms >> 32 | action << _ACTION_SHIFT
+    return ts_ms >> 32 | action << ACTION_SHIFT
 
 
 def ring_action(high: Ints) -> Ints:
@@ -85,9 +86,9 @@ def ring_action(high: Ints) -> Ints:
     >>> ring_action(high_bits(np.array([1_700_000_000_000]), np.array([2]))).tolist()
     [2]
     """
-    return high >> _ACTION_SHIFT
+    return high >> ACTION_SHIFT
 
 
 def ring_ts_ms(low: Ints, high: Ints) -> Ints:
     """Return the event times in `ring_ts_low` and `ring_high`, ms."""
-    return low.astype(np.int64) | (high.astype(np.int64) & (1 << _ACTION_SHIFT) - 1) << 32
+    return low.astype(np.int64) | (high.astype(np.int64) & (1 << ACTION_SHIFT) - 1) << 32

@@ -6,6 +6,7 @@ any order and any grouping gives the same bytes. A bucket stops counting at the 
 
 import numpy as np
 
+from models.compiled import compiled
 from models.state import ACTIONS, RESOLUTIONS, Ints, Rows
 
 BIN_EDGES = np.array([1, 2, 3, 5, 9, 17, 33, 65])
@@ -14,6 +15,8 @@ BINS = len(BIN_EDGES) + 1
 
 FEATURES = len(RESOLUTIONS) * len(ACTIONS)
 """Number of window features of a user: one a resolution and action."""
+
+_MINUTES_MS, _HOURS_MS, _DAYS_MS = (width for _, width, _ in RESOLUTIONS)
 
 
 def add(rows: Rows, index: Ints, action: Ints, ts_ms: Ints) -> None:
@@ -31,40 +34,62 @@ def add(rows: Rows, index: Ints, action: Ints, ts_ms: Ints) -> None:
     >>> rows["total"][0].tolist(), counts(rows)[0].tolist()
     ([1, 0, 1], [[0, 0, 1], [1, 0, 1], [1, 0, 1]])
     """
-    newest = rows["newest_ms"]
-    top = newest.copy()
-    np.maximum.at(top, index, ts_ms)
-    for field, width, size in RESOLUTIONS:
-        _advance(rows, field, newest // width, top // width, size)
-        bucket = ts_ms // width
-        live = bucket > (top // width)[index] - size
-        _count(rows, field, index[live], action[live], bucket[live] % size, size)
-    np.add.at(rows["total"], (index, action), np.uint32(1))
-    rows["newest_ms"] = top
+    _add(rows, *(np.ascontiguousarray(column, np.int64) for column in (index, action, ts_ms)))
 
 
-def _advance(rows: Rows, field: str, old: Ints, new: Ints, size: int) -> None:
-    moved = np.flatnonzero(new > old)
-    if not len(moved):
-        return
-    steps = np.minimum(new[moved] - old[moved], size)
-    passed = (np.arange(size) - old[moved, None] - 1) % size < steps[:, None]  # [moved, size]
-    rows[field][moved] = np.where(passed[:, None, :], 0, rows[field][moved])
+@compiled
+def _add(rows: Rows, index: Ints, action: Ints, ts_ms: Ints) -> None:
+    for k in range(len(index)):
+        if not (0 <= index[k] < len(rows) and 0 <= action[k] < len(ACTIONS)):
+            raise ValueError("no such row or action")
+        row = rows[index[k]]
+        newest = row["newest_ms"]
+        _count(row["minutes"], _MINUTES_MS, newest, action[k], ts_ms[k])
+        _count(row["hours"], _HOURS_MS, newest, action[k], ts_ms[k])
+        _count(row["days"], _DAYS_MS, newest, action[k], ts_ms[k])
+        row["total"][action[k]] += 1
+        row["newest_ms"] = max(newest, ts_ms[k])
 
 
-def _count(rows: Rows, field: str, index: Ints, action: Ints, slot: Ints, size: int) -> None:
-    cell, amount = np.unique((index * len(ACTIONS) + action) * size + slot, return_counts=True)
-    row, action, slot = cell // size // len(ACTIONS), cell // size % len(ACTIONS), cell % size
-    buckets = rows[field]
-    full = np.iinfo(buckets.dtype).max
-    buckets[row, action, slot] = np.minimum(buckets[row, action, slot] + amount, full)
+@compiled
+def _count(buckets: Ints, width_ms: int, newest_ms: int, action: int, ts_ms: int) -> None:
+    """Count an event in the buckets of one resolution [actions, buckets]; empty those that time has passed by."""
+    size = buckets.shape[1]
+    newest, bucket = newest_ms // width_ms, ts_ms // width_ms
+    for passed in range(max(newest, bucket - size) + 1, bucket + 1):
+        buckets[:, passed % size] = 0
+    if bucket > newest - size and buckets[action, bucket % size] < np.iinfo(buckets.dtype).max:
+        buckets[action, bucket % size] += 1
 
 
 def counts(rows: Rows) -> Ints:
     """Return the number of events in each window up to `newest_ms`: [users, resolutions, actions]."""
-    return np.stack([rows[field].sum(2, dtype=np.int64) for field, _, _ in RESOLUTIONS], axis=1)
+    numbers = np.empty((len(rows), len(RESOLUTIONS), len(ACTIONS)), np.int64)
+    _sum(rows, numbers)
+    return numbers
 
 
 def bins(rows: Rows) -> Ints:
     """Return the window features: the bin of each count [users, FEATURES], each in 0..BINS-1."""
-    return np.searchsorted(BIN_EDGES, counts(rows).reshape(len(rows), FEATURES), side="right")
+    numbers = counts(rows).reshape(len(rows), FEATURES)
+    _to_bins(numbers)
+    return numbers
+
+
+@compiled
+def _sum(rows: Rows, numbers: Ints) -> None:
+    for k in range(len(rows)):
+        for action in range(len(ACTIONS)):
+            numbers[k, 0, action] = rows[k]["minutes"][action].sum()
+            numbers[k, 1, action] = rows[k]["hours"][action].sum()
+            numbers[k, 2, action] = rows[k]["days"][action].sum()
+
+
+@compiled
+def _to_bins(numbers: Ints) -> None:
+    for k in range(len(numbers)):
+        for feature in range(FEATURES):
+            number, bin_ = numbers[k, feature], 0
+            while bin_ < len(BIN_EDGES) and number >= BIN_EDGES[bin_]:
+                bin_ += 1
+            numbers[k, feature] = bin_
