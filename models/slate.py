@@ -1,22 +1,21 @@
 """The slate: the N items with the highest score as the next one, exactly, without what was bought lately."""
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from models.compiled import compiled
 from models.grid import EMBEDDING_UNIT
 from models.predictor import Predictor
 from models.recurrence import States
 from models.state import ACTIONS, HIDDEN, RING, Floats, Ints, Rows, ring_action
 
-_BLOCK = 1_500_000  # scores, or numbers in the vectors of candidates, held at a time: about what a cache holds
+_BLOCK = 1_500_000  # scores held at a time: about what a cache holds
 _LEAST, _MOST = 64, 8_000_000  # users in a block, or as many as this makes: fewer slow the matrix product down
 _SPARE = 4  # candidates beyond the places, so that float32 seldom leaves a slate in doubt
-_FOLD = 16
+_STRETCH = 64  # scores that are looked through at once
 _MAX_EMBEDDING, _MAX_BIAS = 8, 64
-_Number = TypeVar("_Number", np.float32, np.int64)
 
 
 @dataclass(frozen=True)
@@ -51,26 +50,35 @@ def top_items(rows: Rows, model: Predictor, places: int) -> Slates:
         places: length of a slate.
     """
     items = len(model.items)
+    places = min(places, items)
     ring = np.where(np.arange(RING) < rows["accepted"][:, None], model.item_rows(rows["ring_item"]), 0)  # [users, RING]
     bought = np.where(ring_action(rows["ring_high"]) == ACTIONS.index("purchase"), ring, 0)
     known = np.asarray((ring > 0).any(axis=1))
     query = np.where(known[:, None], item_query(rows["now"], model), 0)  # what is left is the bias: popularity
-    wanted = min(places + _SPARE, items)
-    parts = np.array_split(np.arange(len(query)), _blocks(len(query), items, wanted))
-    scores = _Scores(max(map(len, parts)), model) if wanted < items else None
-    best = [_best(query[part], bought[part], model, scores, wanted, places) for part in parts]
-    item, score, others = (np.concatenate(column) for column in zip(*best, strict=True))
-    if wanted < items:
-        every = np.arange(1, items + 1)[None]
-        for user in np.flatnonzero(score[:, -1] <= others).tolist():
-            one = slice(user, user + 1)
-            item[one], score[one] = _ranked(query[one], every, bought[one], model, places)
-    return Slates(
-        item=np.where(np.isfinite(score), item - 1, -1),
-        score=score,
-        seen=(item[:, :, None] == ring[:, None, :]).any(axis=2),
-        known=known,
-    )
+    item, score = np.empty((len(rows), places), np.int64), np.empty((len(rows), places))
+    seen = np.empty((len(rows), places), np.bool_)
+    users = max(1, _BLOCK // max(items, 1), min(_LEAST, _MOST // max(items, 1)))
+    scores = np.empty((min(users, len(rows)), items), np.float32)  # new memory for each block would cost more
+    reach = np.abs(query).sum(axis=1) * _MAX_EMBEDDING + _MAX_BIAS
+    error = (HIDDEN + 2) * 2.0**-24 * reach  # Higham, Accuracy and Stability of Numerical Algorithms, section 3.1
+    for start in range(0, len(rows), users):
+        part = slice(start, start + users)
+        block = scores[: len(query[part])]
+        np.matmul(query[part].astype(np.float32), model.embedding[1:].T, out=block)
+        _choose(
+            block,
+            query[part],
+            error[part],
+            model.embedding,
+            model.item_bias,
+            ring[part],
+            bought[part],
+            min(places + _SPARE, items),
+            item[part],
+            score[part],
+            seen[part],
+        )
+    return Slates(item, score, seen, known)
 
 
 def item_query(states: States, model: Predictor) -> npt.NDArray[np.float64]:
@@ -79,76 +87,103 @@ def item_query(states: States, model: Predictor) -> npt.NDArray[np.float64]:
     return np.clip(np.rint(product / (EMBEDDING_UNIT * 2**14)) * EMBEDDING_UNIT, -512, 512)
 
 
-def _blocks(users: int, items: int, wanted: int) -> int:
-    each = max(items, wanted * HIDDEN, 1)
-    return max(1, -(-users // max(1, _BLOCK // each, min(_LEAST, _MOST // each))))
+@compiled
+def _choose(
+    scores: npt.NDArray[np.float32],
+    query: npt.NDArray[np.float64],
+    error: Floats,
+    embedding: npt.NDArray[np.float32],
+    bias: npt.NDArray[np.float32],
+    ring: Ints,
+    bought: Ints,
+    wanted: int,
+    item: Ints,
+    score: Floats,
+    seen: npt.NDArray[np.bool_],
+) -> None:
+    """Fill in the slates of users, from the products of their queries with all items in float32 [users, items]."""
+    items, places = scores.shape[1], item.shape[1]
+    heap, heap_item = np.empty(wanted, np.float32), np.empty(wanted, np.int64)
+    for user in range(len(scores)):
+        for place in range(RING):
+            if bought[user, place]:
+                scores[user, bought[user, place] - 1] = -np.inf
+        _largest(scores[user], bias, heap, heap_item)
+        item[user], score[user] = -1, -np.inf
+        for k in range(wanted):
+            _rank(heap_item[k], query[user], embedding, bias, bought[user], item[user], score[user])
+        if wanted < items and score[user, places - 1] <= heap[0] + error[user]:
+            item[user], score[user] = -1, -np.inf
+            for k in range(items):
+                _rank(k, query[user], embedding, bias, bought[user], item[user], score[user])
+        for place in range(places):
+            seen[user, place] = False
+            for k in range(RING):
+                seen[user, place] |= ring[user, k] == item[user, place] + 1 and ring[user, k] > 0
 
 
-def _best(
-    query: npt.NDArray[np.float64], bought: Ints, model: Predictor, scores: "_Scores | None", wanted: int, places: int
-) -> tuple[Ints, Floats, Floats]:
-    """Return the best of the candidates of each user, their scores, and what no other item's score exceeds."""
-    candidates: Ints
-    if scores is None:
-        candidates, others = np.arange(1, wanted + 1)[None].repeat(len(query), 0), np.full(len(query), -np.inf)
-    else:
-        candidates, others = scores.candidates(query, bought, wanted)
-    return *_ranked(query, candidates, bought, model, places), others
+@compiled
+def _largest(
+    scores: npt.NDArray[np.float32],
+    bias: npt.NDArray[np.float32],
+    heap: npt.NDArray[np.float32],
+    heap_item: Ints,
+) -> None:
+    """Keep the items with the largest sums of score and bias in a heap, the least of them at its top."""
+    size = len(heap)
+    for k in range(size):
+        heap[k], heap_item[k] = scores[k] + bias[k + 1], k
+    for top in range(size // 2 - 1, -1, -1):
+        _sift(heap, heap_item, top)
+    for start in range(size, len(scores), _STRETCH):
+        end = min(start + _STRETCH, len(scores))
+        some, limit = False, heap[0]
+        part, its_bias = scores[start:end], bias[start + 1 : end + 1]
+        for k in range(len(part)):
+            some |= part[k] + its_bias[k] > limit
+        if some:
+            for k in range(start, end):
+                value = scores[k] + bias[k + 1]
+                if value > heap[0]:
+                    heap[0], heap_item[0] = value, k
+                    _sift(heap, heap_item, 0)
 
 
-def _ranked(
-    query: npt.NDArray[np.float64], candidates: Ints, bought: Ints, model: Predictor, places: int
-) -> tuple[Ints, Floats]:
-    score = np.einsum("uh,uch->uc", query, model.embedding[candidates].astype(np.float64))
-    score += model.item_bias[candidates]
-    score[(candidates[:, :, None] == bought[:, None, :]).any(axis=2)] = -np.inf
-    best = np.lexsort((candidates, -score), axis=1)[:, :places]
-    return np.take_along_axis(candidates, best, axis=1), np.take_along_axis(score, best, axis=1)
+@compiled
+def _sift(heap: npt.NDArray[np.float32], heap_item: Ints, top: int) -> None:
+    """Let what stands at a place of the heap sink to where it belongs."""
+    while 2 * top + 1 < len(heap):
+        least = 2 * top + 1
+        if least + 1 < len(heap) and heap[least + 1] < heap[least]:
+            least += 1
+        if heap[top] <= heap[least]:
+            break
+        heap[top], heap[least] = heap[least], heap[top]
+        heap_item[top], heap_item[least] = heap_item[least], heap_item[top]
+        top = least
 
 
-class _Scores:
-    """The float32 scores of all items for a block of users, in memory that the blocks share.
-
-    Args:
-        users: the most in a block.
-        model: scores the items.
-    """
-
-    def __init__(self, users: int, model: Predictor) -> None:
-        self._model, self._items = model, len(model.items)
-        # [users, items and padding]; new memory for each block would cost more than the padding
-        self._scores = np.full((users, -(-self._items // _FOLD) * _FOLD), -np.inf, np.float32)
-
-    def candidates(self, query: npt.NDArray[np.float64], bought: Ints, wanted: int) -> tuple[Ints, Floats]:
-        """Return the candidates of each user [users, wanted], and what no other item's score exceeds [users]."""
-        scores = self._scores[: len(query)]
-        np.matmul(query.astype(np.float32), self._model.embedding[1:].T, out=scores[:, : self._items])
-        scores[:, : self._items] += self._model.item_bias[1:]
-        user, place = np.nonzero(bought)
-        scores[user, bought[user, place] - 1] = np.finfo(np.float32).min  # before the padding all the same
-        chosen = _largest(scores, wanted)
-        reach = np.abs(query).sum(axis=1) * _MAX_EMBEDDING + _MAX_BIAS
-        error = (HIDDEN + 2) * 2.0**-24 * reach  # Higham, Accuracy and Stability of Numerical Algorithms, section 3.1
-        return chosen + 1, _picked(scores, chosen).min(axis=1) + error
-
-
-def _largest(scores: npt.NDArray[np.float32], wanted: int) -> Ints:
-    """Return the places of the largest scores of each row, in no order: scores [n, k * _FOLD], [n, wanted].
-
-    Scores are folded into groups of _FOLD, one from each stretch of the row. The groups of the largest scores are among
-    the `wanted` groups with the largest maxima, so only these are searched: three times as fast over 10,000 scores.
-    """
-    groups = scores.shape[1] // _FOLD
-    if groups <= wanted:
-        return np.argpartition(scores, -wanted, axis=1)[:, -wanted:]
-    maxima = scores.reshape(len(scores), _FOLD, groups).max(axis=1)
-    best = np.argpartition(maxima, -wanted, axis=1)[:, -wanted:]
-    members = (best[:, None, :] + np.arange(_FOLD)[:, None] * groups).reshape(len(scores), wanted * _FOLD)
-    among = _picked(scores, members)
-    return _picked(members, np.argpartition(among, -wanted, axis=1)[:, -wanted:])
-
-
-def _picked(values: npt.NDArray[_Number], index: Ints) -> npt.NDArray[_Number]:
-    """Return what `np.take_along_axis` does along rows that lie one after another, in a third of the time."""
-    starts = np.arange(len(values))[:, None] * values.shape[1]
-    return np.asarray(values.reshape(-1).take(index + starts))
+@compiled
+def _rank(
+    candidate: int,
+    query: npt.NDArray[np.float64],
+    embedding: npt.NDArray[np.float32],
+    bias: npt.NDArray[np.float32],
+    bought: Ints,
+    item: Ints,
+    score: Floats,
+) -> None:
+    """Put an item in its place of the slate by its exact score, unless it was bought or the slate is full of better."""
+    for k in range(RING):
+        if bought[k] == candidate + 1:
+            return
+    exact = np.float64(bias[candidate + 1])
+    for k in range(HIDDEN):
+        exact += query[k] * np.float64(embedding[candidate + 1, k])
+    at = len(item)
+    while at > 0 and (score[at - 1] < exact or (score[at - 1] == exact and item[at - 1] > candidate)):
+        at -= 1
+    for place in range(len(item) - 1, at, -1):
+        item[place], score[place] = item[place - 1], score[place - 1]
+    if at < len(item):
+        item[at], score[at] = candidate, exact
