@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from models.model_directory import TARGETS, Churn
-from models.state import NEVER, Floats, Ints, Rows
-from models.survival import STARTS_MS, silence
+from models.state import NEVER, Ints, Rows
+from models.survival import STARTS_MS, Curves
 
 BANDS: tuple[Literal["low"], Literal["medium"], Literal["high"]] = ("low", "medium", "high")
 """Names of the bands 1, 2, 3; 0 in a row is none."""
@@ -18,14 +18,15 @@ BANDS: tuple[Literal["low"], Literal["medium"], Literal["high"]] = ("low", "medi
 FIRST_RESCORE_MS = 600_000
 """How long a user must be silent before the risk is scored without an event."""
 
+_ANY = TARGETS.index("any")
 _STARTS = STARTS_MS[STARTS_MS >= FIRST_RESCORE_MS]
 _CANDIDATES_MS = np.unique(np.concatenate([_STARTS + part * _STARTS // 4 for part in range(4)]))
 """Silences at which a band may be found to change: four between two edges of the hazard's bins."""
 
 
-def bands(hazards: Floats, silent_ms: Ints, churn: Churn) -> npt.NDArray[np.uint8]:
-    """Return the band after a silence: of hazards [n, TARGETS, TIME_BINS] and silent_ms [n] or [n, k], as silent_ms."""
-    risk = silence(hazards[:, TARGETS.index("any")], silent_ms, churn.band_horizon_ms)
+def bands(curves: Curves, silent_ms: Ints, churn: Churn) -> npt.NDArray[np.uint8]:
+    """Return the band after a silence: of curves of TARGETS and silent_ms [n] or [n, k], as silent_ms."""
+    risk = curves.silence(_ANY, silent_ms, churn.band_horizon_ms)
     return (1 + np.searchsorted(churn.band_edges, risk, side="right")).astype(np.uint8)
 
 
@@ -34,12 +35,12 @@ def as_of_ms(rows: Rows) -> Ints:
     return rows["newest_ms"] + _silent_ms(rows)
 
 
-def score_event(rows: Rows, hazards: Floats, churn: Churn, moved: npt.NDArray[np.bool_]) -> None:
+def score_event(rows: Rows, curves: Curves, churn: Churn, moved: npt.NDArray[np.bool_]) -> None:
     """Set the band after events, and when to look again; in place.
 
     Args:
         rows: `ROW` [users].
-        hazards: [users, TARGETS, TIME_BINS].
+        curves: of TARGETS [users].
         churn: the bands.
         moved: which users have a newer event than before [users]; what comes twice or late does not end a silence.
     """
@@ -48,21 +49,21 @@ def score_event(rows: Rows, hazards: Floats, churn: Churn, moved: npt.NDArray[np
     looked = np.flatnonzero(~fresh & (rows["rescore_ms"] > first_ms))
     rows["silent_s"][fresh] = 0
     silent_ms = _silent_ms(rows)
-    rows["band"] = bands(hazards, silent_ms, churn)
+    rows["band"] = bands(curves, silent_ms, churn)
     rows["rescore_ms"] = first_ms
     if len(looked):
         reached = np.maximum(silent_ms[looked], FIRST_RESCORE_MS)
-        rows["rescore_ms"][looked] = _next_look(rows[looked], hazards[looked], reached, churn)
+        rows["rescore_ms"][looked] = _next_look(rows[looked], curves.at(looked), reached, churn)
 
 
-def score_silence(rows: Rows, hazards: Floats, churn: Churn) -> npt.NDArray[np.bool_]:
+def score_silence(rows: Rows, curves: Curves, churn: Churn) -> npt.NDArray[np.bool_]:
     """Set the band as of each row's `rescore_ms`, and when it will change next; tell which bands changed. In place."""
     silent = rows["rescore_ms"] - rows["newest_ms"]
-    now = bands(hazards, silent, churn)
+    now = bands(curves, silent, churn)
     changed: npt.NDArray[np.bool_] = now != rows["band"]
     rows["band"] = now
     rows["silent_s"][changed] = silent[changed] // 1000
-    rows["rescore_ms"] = _next_look(rows, hazards, silent, churn)
+    rows["rescore_ms"] = _next_look(rows, curves, silent, churn)
     return changed
 
 
@@ -71,8 +72,8 @@ def _silent_ms(rows: Rows) -> Ints:
     return silent_ms
 
 
-def _next_look(rows: Rows, hazards: Floats, silent_ms: Ints, churn: Churn) -> Ints:
+def _next_look(rows: Rows, curves: Curves, silent_ms: Ints, churn: Churn) -> Ints:
     """Return when a longer silence than this changes the band, `NEVER` if none does [users]."""
     later = np.broadcast_to(_CANDIDATES_MS, (len(rows), len(_CANDIDATES_MS)))
-    moves = (bands(hazards, later, churn) != rows["band"][:, None]) & (later > silent_ms[:, None])
+    moves = (bands(curves, later, churn) != rows["band"][:, None]) & (later > silent_ms[:, None])
     return np.where(moves.any(axis=1), rows["newest_ms"] + _CANDIDATES_MS[moves.argmax(axis=1)], NEVER)

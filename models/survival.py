@@ -6,6 +6,7 @@ and life-tables, 1972, section 6: discrete time). The rate is constant inside a 
 
 import numpy as np
 
+from models.compiled import compiled
 from models.features import GAP_EDGES_MS
 from models.state import Floats, Ints
 
@@ -16,40 +17,69 @@ WIDTHS_MS = np.diff(np.concatenate([STARTS_MS, [2 * GAP_EDGES_MS[-1]]]))
 """Width of each bin [TIME_BINS]; the last one is as wide as all before it and goes on at the same rate."""
 
 
-def log_survival(hazards: Floats, t_ms: Ints) -> Floats:
-    """Return log P(no event before t) for hazards [n, TIME_BINS] and times [n] or [n, k]: an array shaped like `t_ms`.
+class Curves:
+    """What hazards say of each moment, worked out once for all questions.
 
-    >>> half = np.full((1, len(STARTS_MS)), 0.5)
-    >>> float(np.exp(log_survival(half, np.array([2000]))[0]))  # two bins passed
-    0.25
+    Args:
+        hazards: of users to each of some targets [users, targets, TIME_BINS].
+
+    >>> half = Curves(np.full((1, 1, len(STARTS_MS)), 0.5))
+    >>> half.silence(0, np.array([0]), 2000).tolist()  # two bins pass
+    [0.25]
     """
-    return _log_survival(*_curve(hazards), t_ms)
+
+    def __init__(self, hazards: Floats) -> None:
+        self._kept = np.log1p(-hazards)  # log probability to pass a bin
+        self._before = np.zeros((*hazards.shape[:2], hazards.shape[2] + 1))  # and all bins before it
+        np.cumsum(self._kept, axis=2, out=self._before[:, :, 1:])
+
+    def at(self, index: Ints) -> "Curves":
+        """Return the curves of the users that the index picks."""
+        picked = object.__new__(Curves)
+        picked._kept, picked._before = self._kept[index], self._before[index]
+        return picked
+
+    def log_silence(self, target: int, silent_ms: Ints, horizon_ms: int | Ints) -> Floats:
+        """Return the logarithm of `silence`."""
+        silent = np.ascontiguousarray(silent_ms.reshape(len(silent_ms), -1), np.int64)
+        end = np.ascontiguousarray(silent_ms + horizon_ms, np.int64).reshape(silent.shape)
+        logs = np.empty(silent.shape)
+        _log_silence(self._kept, self._before, target, silent, end, logs)
+        return logs.reshape(silent_ms.shape)
+
+    def silence(self, target: int, silent_ms: Ints, horizon_ms: int | Ints) -> Floats:
+        """Return P(no event of the target within the horizon | silent for so long), shaped like `silent_ms`.
+
+        Args:
+            target: number of the target.
+            silent_ms: [n] or [n, k].
+            horizon_ms: one, or [k].
+        """
+        return np.exp(self.log_silence(target, silent_ms, horizon_ms))
+
+
+def log_survival(hazards: Floats, t_ms: Ints) -> Floats:
+    """Return log P(no event before t), shaped like `t_ms`: hazards [n, TIME_BINS], times [n] or [n, k]."""
+    return Curves(hazards[:, None]).log_silence(0, np.zeros_like(t_ms), t_ms)
 
 
 def silence(hazards: Floats, silent_ms: Ints, horizon_ms: int | Ints) -> Floats:
-    """Return P(no event within the horizon | silent for so long), shaped like `silent_ms`.
-
-    Args:
-        hazards: [n, TIME_BINS].
-        silent_ms: [n] or [n, k].
-        horizon_ms: one, or [k].
-    """
-    curve = _curve(hazards)
-    return np.exp(_log_survival(*curve, silent_ms + horizon_ms) - _log_survival(*curve, silent_ms))
+    """Return `Curves.silence` of hazards [n, TIME_BINS]."""
+    return Curves(hazards[:, None]).silence(0, silent_ms, horizon_ms)
 
 
-def _curve(hazards: Floats) -> tuple[Floats, Floats]:
-    """Return the log probability to pass each bin [n, TIME_BINS], and all before it [n, TIME_BINS + 1]."""
-    kept = np.log1p(-hazards)
-    before = np.zeros((len(hazards), hazards.shape[1] + 1))
-    np.cumsum(kept, axis=1, out=before[:, 1:])
-    return kept, before
+@compiled
+def _log_silence(kept: Floats, before: Floats, target: int, silent_ms: Ints, end_ms: Ints, logs: Floats) -> None:
+    for user in range(logs.shape[0]):
+        for k in range(logs.shape[1]):
+            end = _log_survival(kept[user, target], before[user, target], end_ms[user, k])
+            logs[user, k] = end - _log_survival(kept[user, target], before[user, target], silent_ms[user, k])
 
 
-def _log_survival(kept: Floats, before: Floats, t_ms: Ints) -> Floats:
-    times = t_ms[:, None] if t_ms.ndim == 1 else t_ms
-    bin_ = np.searchsorted(GAP_EDGES_MS, times, side="right")
-    share = (times - STARTS_MS[bin_]) / WIDTHS_MS[bin_]
-    row = np.arange(len(kept))[:, None]
-    values: Floats = before[row, bin_] + share * kept[row, bin_]
-    return values.reshape(t_ms.shape)
+@compiled
+def _log_survival(kept: Floats, before: Floats, t_ms: int) -> float:
+    bin_ = 0
+    while bin_ < len(GAP_EDGES_MS) and t_ms >= GAP_EDGES_MS[bin_]:
+        bin_ += 1
+    value: float = before[bin_] + (t_ms - STARTS_MS[bin_]) / WIDTHS_MS[bin_] * kept[bin_]
+    return value

@@ -20,6 +20,7 @@ from models.features import context_code
 from models.history import NO_EVENTS, Events, Tally, apply
 from models.predictor import Predictor
 from models.state import Ints, Rows
+from models.survival import Curves
 from models.windows import bins
 from schemas.cloudevents import Headers
 from schemas.dead_letters import dead_letter, encode_dead_letter
@@ -101,7 +102,7 @@ def process(chunk: Chunk, users: UserTable, model: Predictor, now_ms: int, optio
         result.tally = apply(rows, arrived.events, model)
         watch.lap("update")
         actions, hazards = model.heads(rows["now"], bins(rows))
-        score_event(rows, hazards, model.card.churn, moved=rows["newest_ms"] > newest_ms)
+        score_event(rows, Curves(hazards), model.card.churn, moved=rows["newest_ms"] > newest_ms)
         watch.lap("predict")
         result.outputs = outputs(Users(rows, arrived.keys, arrived.partition), actions, hazards, model, options)
         result.changes = {p: Change(arrived.keys[part], rows[part]) for p, part in parts_of(arrived.partition)}
@@ -131,7 +132,7 @@ def rescore(
     apply(mine, NO_EVENTS, model)
     _, hazards = model.heads(mine["now"], bins(mine))
     before = mine["band"].copy()
-    changed = np.flatnonzero(score_silence(mine, hazards, model.card.churn))
+    changed = np.flatnonzero(score_silence(mine, Curves(hazards), model.card.churn))
     rows[due] = mine
     if not len(changed):
         return rows, [], changed

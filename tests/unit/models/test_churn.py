@@ -10,7 +10,7 @@ from models.churn import BANDS, FIRST_RESCORE_MS, as_of_ms, bands, score_event, 
 from models.features import TIME_BINS
 from models.model_directory import DAY_MS, TARGETS, Churn
 from models.state import NEVER, Rows, empty_rows
-from models.survival import STARTS_MS, silence
+from models.survival import STARTS_MS, Curves
 
 CHURN = Churn()
 NEWEST_MS = 1_760_000_000_000
@@ -18,16 +18,16 @@ NEW, NO_NEWS = np.array([True]), np.array([False])
 QUARTERS = sorted({int(start + start * k // 4) for start in STARTS_MS if start >= FIRST_RESCORE_MS for k in range(4)})
 
 
-def hazards_of(any_event: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Hazards [1, TARGETS, TIME_BINS]; those of a purchase must not matter to churn."""
-    return np.stack([any_event, np.full(TIME_BINS, 0.9)])[None]
+def curves_of(any_event: npt.NDArray[np.float64], purchase: float = 0.9) -> Curves:
+    """The curves of one user; that of a purchase must not matter to churn."""
+    return Curves(np.stack([any_event, np.full(TIME_BINS, purchase)])[None])
 
 
-def constant(hazard: float) -> npt.NDArray[np.float64]:
-    return hazards_of(np.full(TIME_BINS, hazard))
+def constant(hazard: float, purchase: float = 0.9) -> Curves:
+    return curves_of(np.full(TIME_BINS, hazard), purchase)
 
 
-LEAVING = hazards_of(np.where(STARTS_MS < DAY_MS, 0.2, 0.01))  # soon or never: the risk grows with silence
+LEAVING = curves_of(np.where(STARTS_MS < DAY_MS, 0.2, 0.01))  # soon or never: the risk grows with silence
 
 
 def user(newest_ms: int = NEWEST_MS) -> Rows:
@@ -43,14 +43,13 @@ def test_band_is_where_the_risk_lies_between_the_edges(risk: float, band: str) -
     bins_passed = np.searchsorted(STARTS_MS, 7 * DAY_MS, side="right") - 1
     share = (7 * DAY_MS - STARTS_MS[bins_passed]) / (STARTS_MS[bins_passed + 1] - STARTS_MS[bins_passed])
     hazard = min(1 - risk ** (1 / (bins_passed + share)), 1 - 1e-12)
-    hazards = constant(hazard)
-    assert silence(hazards[:, 0], np.array([0]), CHURN.band_horizon_ms)[0] == pytest.approx(risk, abs=1e-9)
-    assert BANDS[bands(hazards, np.array([0]), CHURN)[0] - 1] == band
+    curves = constant(hazard)
+    assert curves.silence(0, np.array([0]), CHURN.band_horizon_ms)[0] == pytest.approx(risk, abs=1e-9)
+    assert BANDS[bands(curves, np.array([0]), CHURN)[0] - 1] == band
 
 
 def test_bands_follow_the_model_and_not_the_purchases() -> None:
-    one, other = constant(0.1), constant(0.1)
-    other[:, TARGETS.index("purchase")] = 0.001
+    one, other = constant(0.1), constant(0.1, purchase=0.001)
     silent = np.array([[0, DAY_MS, 30 * DAY_MS]])
     assert bands(one, silent, CHURN).tolist() == bands(other, silent, CHURN).tolist()
     strict = Churn(band_edges=(0.0001, 0.0002))
@@ -136,31 +135,31 @@ def test_user_whose_band_cannot_change_is_never_looked_at_again() -> None:
 )
 def test_chain_of_looks_meets_every_change_in_order_and_ends(hazard: list[float], edges: tuple[float, float]) -> None:
     churn = Churn(band_edges=edges)
-    hazards = hazards_of(np.array(hazard))
+    curves = curves_of(np.array(hazard))
     rows = user()
-    score_event(rows, hazards, churn, moved=NEW)
+    score_event(rows, curves, churn, moved=NEW)
     seen = [(0, int(rows["band"][0]))]
-    score_silence(rows, hazards, churn)
+    score_silence(rows, curves, churn)
     if rows["band"][0] != seen[0][1]:
         seen.append((FIRST_RESCORE_MS, int(rows["band"][0])))
     while rows["rescore_ms"][0] != NEVER:
         at = int(rows["rescore_ms"][0]) - NEWEST_MS
         assert at > seen[-1][0]
-        assert score_silence(rows, hazards, churn).tolist() == [True]
+        assert score_silence(rows, curves, churn).tolist() == [True]
         seen.append((at, int(rows["band"][0])))
     moments = [0, FIRST_RESCORE_MS, *(t for t in QUARTERS if t > FIRST_RESCORE_MS)]
-    plain = [(t, int(bands(hazards, np.array([t]), churn)[0])) for t in moments]
+    plain = [(t, int(bands(curves, np.array([t]), churn)[0])) for t in moments]
     assert seen == [(t, band) for k, (t, band) in enumerate(plain) if k == 0 or band != plain[k - 1][1]]
 
 
 def test_users_do_not_depend_on_each_other() -> None:
     random = np.random.default_rng(0)
-    hazards = random.uniform(0, 0.5, (60, len(TARGETS), TIME_BINS))
+    curves = Curves(random.uniform(0, 0.5, (60, len(TARGETS), TIME_BINS)))
     rows = empty_rows(60)
     rows["newest_ms"] = NEWEST_MS + random.integers(0, DAY_MS, 60)
-    score_event(rows, hazards, CHURN, moved=np.ones(60, bool))
+    score_event(rows, curves, CHURN, moved=np.ones(60, bool))
     alone = rows.copy()
-    changed = score_silence(rows, hazards, CHURN)
-    each = np.concatenate([score_silence(alone[k : k + 1], hazards[k : k + 1], CHURN) for k in range(60)])
+    changed = score_silence(rows, curves, CHURN)
+    each = np.concatenate([score_silence(alone[k : k + 1], curves.at(np.array([k])), CHURN) for k in range(60)])
     assert rows.tobytes() == alone.tobytes()
     assert changed.tolist() == each.tolist()
