@@ -10,6 +10,7 @@ bit. The heads call `exp` itself, so their last bit may be another there.
 import numpy as np
 import numpy.typing as npt
 
+from models.compiled import compiled
 from models.features import TIME_BINS, Steps, table_rows
 from models.grid import EMBEDDING_UNIT, STATE_UNIT, WEIGHT_UNIT, on_grid
 from models.item_index import ItemIndex
@@ -20,16 +21,14 @@ from models.windows import BINS
 
 _LIMITS = {"item_input": 8, "hidden": 8}
 _HAZARD_LIMIT = 30  # a hazard of 1 to the last bit has no logarithm of what it leaves
-_BLOCK = 512  # states whose heads are made together: what they need stays in the processor's cache
 _TABLE_ITEMS = 200_000  # beyond, the item's input is computed per step: a table would take 768 bytes an item
 
 
-def _window_tables(weights: npt.NDArray[np.float64]) -> list[npt.NDArray[np.float64]]:
-    """Return a table for each window: what the bins of its actions add to the heads together [BINS**3, outputs]."""
+def _window_tables(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return what the bins of the actions of a window add to the heads together [windows, BINS**3, outputs]."""
     view, click, purchase = weights.reshape(-1, len(ACTIONS), BINS, weights.shape[1]).swapaxes(0, 1)
-    return [
-        (a[:, None, None] + b[:, None] + c).reshape(BINS**3, -1) for a, b, c in zip(view, click, purchase, strict=True)
-    ]
+    tables = view[:, :, None, None] + click[:, None, :, None] + purchase[:, None, None]
+    return tables.reshape(len(tables), BINS**3, -1)
 
 
 class Predictor:
@@ -101,23 +100,41 @@ class Predictor:
         Returns:
             probabilities of OUTCOMES [n, outcomes], hazards [n, TARGETS, TIME_BINS].
         """
-        blocks = range(0, len(states), _BLOCK)
-        made = [self._heads(states[start : start + _BLOCK], window_bins[start : start + _BLOCK]) for start in blocks]
-        if not made:
-            return np.zeros((0, len(OUTCOMES))), np.zeros((0, len(TARGETS), TIME_BINS))
-        actions, hazards = zip(*made, strict=True)
-        return np.concatenate(actions), np.concatenate(hazards)
-
-    def _heads(self, states: States, window_bins: Ints) -> tuple[Floats, Floats]:
         logits = states.astype(np.float64) @ self._readout
-        logits += self._readout_bias
-        codes = window_bins.reshape(len(states), -1, len(ACTIONS)) @ BINS ** np.arange(len(ACTIONS))[::-1]
-        for window, table in enumerate(self._windows):
-            logits += table[codes[:, window]]
-        actions = np.ascontiguousarray(logits[:, : len(OUTCOMES)])
-        actions -= actions.max(axis=1, keepdims=True)
-        np.exp(actions, out=actions)
-        actions /= actions.sum(axis=1, keepdims=True)
-        hazards = np.clip(logits[:, len(OUTCOMES) :], -_HAZARD_LIMIT, _HAZARD_LIMIT)
-        hazards = 1 / (1 + np.exp(-hazards))
-        return actions, hazards.reshape(len(states), len(TARGETS), TIME_BINS)
+        actions = np.empty((len(states), len(OUTCOMES)))
+        hazards = np.empty((len(states), len(TARGETS), TIME_BINS))
+        _to_exponents(logits, self._readout_bias, self._windows, np.ascontiguousarray(window_bins, np.int64))
+        np.exp(logits, out=logits)
+        _to_probabilities(logits, actions, hazards.reshape(len(states), -1))
+        return actions, hazards
+
+
+@compiled
+def _to_exponents(logits: Floats, bias: Floats, tables: Floats, window_bins: Ints) -> None:
+    """Add what the windows say to logits; turn them into what `exp` is to be taken of. In place."""
+    for k in range(len(logits)):
+        for window in range(len(tables)):
+            code = 0
+            for action in range(len(ACTIONS)):
+                code = code * BINS + min(max(window_bins[k, window * len(ACTIONS) + action], 0), BINS - 1)
+            for j in range(logits.shape[1]):
+                logits[k, j] += tables[window, code, j]
+        for j in range(logits.shape[1]):
+            logits[k, j] += bias[j]
+        most = logits[k, : len(OUTCOMES)].max()
+        for j in range(len(OUTCOMES)):
+            logits[k, j] -= most
+        for j in range(len(OUTCOMES), logits.shape[1]):
+            logits[k, j] = -min(max(logits[k, j], -_HAZARD_LIMIT), _HAZARD_LIMIT)
+
+
+@compiled
+def _to_probabilities(exponentials: Floats, actions: Floats, hazards: Floats) -> None:
+    for k in range(len(exponentials)):
+        total = 0.0
+        for j in range(actions.shape[1]):
+            total += exponentials[k, j]
+        for j in range(actions.shape[1]):
+            actions[k, j] = exponentials[k, j] / total
+        for j in range(hazards.shape[1]):
+            hazards[k, j] = 1 / (1 + exponentials[k, actions.shape[1] + j])
