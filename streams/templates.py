@@ -33,7 +33,7 @@ _TEXTS = 4  # columns of texts that a template may have: the compiled loop takes
 _MILLION = 1_000_000
 _EXACT = 2.0**53
 _DAY_MS = 86_400_000
-_NOTHING = Picked(texts([]), np.zeros(0, np.int64))
+_NOTHING = texts([]).arrays()
 
 
 def slot(kind: Kind, name: str) -> bytes:
@@ -106,26 +106,20 @@ class Template:
             ValueError: a number to be written with six decimals is not finite, or so large (2**53 millionths) that not
                 all of its digits are known.
         """
-        count = _count(next(iter(columns.values())))
-        picked = [_picked(columns[name]) for name in self._slots["texts"]]
+        count = len(next(iter(columns.values())))
         ints: Ints = _side_by_side(columns, self._slots["ints"], count, np.int64)
         floats: Floats = _side_by_side(columns, self._slots["floats"], count, np.float64)
-        size = count * (len(self._constants) + len(self._program) * _WIDEST)
-        for one, times in zip(picked, self._slots["texts"].values(), strict=True):
-            size += times * one.size()
-        picked += [_NOTHING] * (_TEXTS - len(picked))
+        given, size = [], count * (len(self._constants) + len(self._program) * _WIDEST)
+        for name, times in self._slots["texts"].items():
+            column = columns[name]
+            if not isinstance(column, Texts | Picked) or len(column) != count:
+                raise ValueError(f"{name}: wanted are texts of {count} users")
+            size += times * column.size()
+            given.append(column.arrays())
         data, ends = np.empty(size, np.uint8), np.empty(count, np.int64)
-        bad = _fill(
-            self._program,
-            self._constants,
-            ints,
-            floats,
-            tuple(one.texts.data for one in picked),
-            tuple(one.texts.ends for one in picked),
-            tuple(np.ascontiguousarray(one.index, np.int64) for one in picked),
-            data,
-            ends,
-        )
+        given += [_NOTHING] * (_TEXTS - len(given))
+        sources, their_ends, index = zip(*given, strict=True)
+        bad = _fill(self._program, self._constants, ints, floats, sources, their_ends, index, data, ends)
         if bad >= 0:
             raise ValueError(f"{floats[bad].tolist()}: too large for six decimals")
         return Texts(data[: ends[-1] if count else 0], ends)
@@ -133,17 +127,6 @@ class Template:
 
 def _array(kind: int) -> str:
     return "ints" if kind in (_NUMBER, _MOMENT) else "floats" if kind == _FIXED else "texts"
-
-
-def _count(column: Column) -> int:
-    return len(column.index if isinstance(column, Picked) else column)
-
-
-def _picked(column: Column) -> Picked:
-    if isinstance(column, Texts):
-        return Picked(column, np.arange(len(column)))
-    assert isinstance(column, Picked)  # noqa: S101 - for mypy
-    return column
 
 
 def _side_by_side(columns: Mapping[str, Column], slots: Mapping[str, int], count: int, dtype: type) -> Any:  # noqa: ANN401
@@ -155,7 +138,7 @@ def _side_by_side(columns: Mapping[str, Column], slots: Mapping[str, int], count
         parts.append(part)
     if not parts:
         return np.zeros((count, 0), dtype)
-    return np.ascontiguousarray(np.concatenate(parts, axis=1), dtype)
+    return np.ascontiguousarray(np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0], dtype)
 
 
 @compiled
@@ -186,7 +169,7 @@ def _fill(
             elif kind == _MOMENT:
                 at = _write_moment(out, at, ints[user, column])
             elif kind != _END:
-                place = index[column][user]
+                place = index[column][user] if len(index[column]) else user
                 first = ends[column][place - 1] if place else 0
                 if kind == _LENGTH:
                     at = write_varint(out, at, ends[column][place] - first)

@@ -12,6 +12,8 @@ from models.state import Ints
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 
+_EACH_ITS_OWN: Ints = np.zeros(0, np.int64)
+
 
 @dataclass(frozen=True)
 class Texts:
@@ -32,6 +34,14 @@ class Texts:
     def __len__(self) -> int:
         return len(self.ends)
 
+    def size(self) -> int:
+        """Return the number of bytes of all of them."""
+        return len(self.data)
+
+    def arrays(self) -> tuple[Bytes, Ints, Ints]:
+        """Return what compiled loops take: bytes, ends, and the number of each user's text; none: its own."""
+        return self.data, self.ends, _EACH_ITS_OWN
+
     def strings(self) -> list[bytes]:
         """Return them one by one."""
         data, ends = self.data.tobytes(), self.ends.tolist()
@@ -50,9 +60,26 @@ class Picked:
     texts: Texts
     index: Ints
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "index", np.ascontiguousarray(self.index, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.index)
+
     def size(self) -> int:
-        """Return the number of bytes of all users' texts."""
-        return _size(self.texts.ends, self.index)
+        """Return the number of bytes of all users' texts.
+
+        Raises:
+            IndexError: there is no text with a user's number.
+        """
+        size = _size(self.texts.ends, self.index)
+        if size < 0:
+            raise IndexError(f"a user's text is none of {len(self.texts)}")
+        return size
+
+    def arrays(self) -> tuple[Bytes, Ints, Ints]:
+        """Return what compiled loops take: bytes, ends, and the number of each user's text."""
+        return self.texts.data, self.texts.ends, self.index
 
 
 def texts(strings: Sequence[bytes]) -> Texts:
@@ -76,5 +103,7 @@ def write_bytes(out: Bytes, at: int, data: Bytes, start: int, end: int) -> int:
 def _size(ends: Ints, index: Ints) -> int:
     size = 0
     for place in index:
+        if not 0 <= place < len(ends):
+            return -1
         size += ends[place] - (ends[place - 1] if place else 0)
     return size

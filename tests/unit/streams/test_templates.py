@@ -87,6 +87,18 @@ def test_other_numbers_than_the_template_has_slots_are_an_error(shape: tuple[int
         template.fill({"id": texts([b"a", b"b"]), "n": np.zeros(shape, np.int64)})
 
 
+@pytest.mark.parametrize("column", [texts([b"a"]), Picked(texts([b"a"]), np.zeros(3, np.int64)), np.zeros((2, 1))])
+def test_other_texts_than_there_are_users_are_an_error(column: Column) -> None:
+    with pytest.raises(ValueError, match="id: wanted"):
+        Template(slot("number", "n") + slot("text", "id")).fill({"n": np.zeros((2, 1), np.int64), "id": column})
+
+
+@pytest.mark.parametrize("number", [-1, 1, 2**40])
+def test_number_of_no_text_is_an_error(number: int) -> None:
+    with pytest.raises(IndexError, match="none of 1"):
+        written("text", Picked(texts([b"a"]), np.array([0, number])))
+
+
 def test_template_of_too_many_texts_is_an_error() -> None:
     with pytest.raises(ValueError, match="at most"):
         Template(b"".join(slot("text", name) for name in "abcde"))
