@@ -1,57 +1,49 @@
-"""Keys to places in an array: a hash table in numpy, 20 bytes a key besides the key itself where a dict needs 130."""
+"""Keys to places in an array: a compiled hash table, 11 to 12 bytes a key besides the key itself; a dict needs 130."""
 
-import mmap
 from collections.abc import Iterator, Sequence
-from itertools import count as counting_from
-from typing import Any, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from models.compiled import compiled
 from models.state import Ints
+from streams.growing import Growing, zeros
+from streams.siphash import Hashes, hashes
+from streams.texts import Bytes
 
-Bools: TypeAlias = npt.NDArray[np.bool_]
+_FULLEST = 0.8  # keys a slot, when there must be more slots
+_ROOMIEST = 0.64  # and when there just have been made more
+_AT_ONCE = 50_000  # keys moved at once: temporary arrays stay small
 
-_WIDTH = 16  # slots of a bucket
-_FULL = 12  # keys a bucket, on average, when there must be more buckets
-_ROOMY = 8  # and when there just have been made more
-_AT_ONCE = 10_000  # keys inserted at once: temporary arrays stay small
+Places: TypeAlias = npt.NDArray[np.int64]
 
 
-class Growing:
-    """An array that is made longer where it lies: its pages move, they are not copied, and count when they are used.
+class Spans(NamedTuple):
+    """Spans that lie in one another's neighbourhood, where they came from."""
 
-    >>> numbers = Growing(np.uint8)
-    >>> numbers.reserve(3)
-    >>> len(numbers.array) >= 3
-    True
+    data: Bytes  # read only
+    start: Ints  # where each begins, int64
+    end: Ints  # where it ends, int64
+
+
+def spans(strings: Sequence[bytes]) -> Spans:
+    """Return byte strings side by side.
+
+    >>> spans([b"ann", b"", b"bob"]).end.tolist()
+    [3, 3, 6]
     """
-
-    def __init__(self, dtype: npt.DTypeLike) -> None:
-        self.array: npt.NDArray[Any] = np.empty(0, dtype)
-        self._memory = _pages(mmap.PAGESIZE)
-
-    def reserve(self, length: int) -> None:
-        """Make it at least so long; what is new in it is zero."""
-        dtype = self.array.dtype
-        if length <= len(self.array):
-            return
-        count = length + length // 4
-        self.array = np.empty(0, dtype)  # lets go of the memory
-        try:
-            self._memory.resize(count * dtype.itemsize)
-        except (BufferError, SystemError):  # someone holds a view of it, or the system cannot
-            old, self._memory = self._memory, _pages(count * dtype.itemsize)
-            np.frombuffer(self._memory, np.uint8)[: len(old)] = np.frombuffer(old, np.uint8)
-        self.array = np.frombuffer(self._memory, dtype, count)
+    end = np.fromiter(map(len, strings), np.int64, len(strings)).cumsum()
+    start = np.empty_like(end)
+    start[:1], start[1:] = 0, end[:-1]
+    return Spans(np.frombuffer(b"".join(strings), np.uint8), start, end)
 
 
 class KeyIndex:
     """Keys and their places: 0, 1, 2, ... in the order in which they came.
 
-    Buckets of slots in two arrays: a slot holds a place and 32 bits of the hash that Python gives the place's key.
-    What those bits lead to counts only if the key there is the same, byte for byte. A key whose bucket is full, or
-    holds a key with the same bits, is in a dict.
+    A key's slot is the first one, from where its hash says, that holds its place; slots are never emptied. A slot has a
+    byte of the hash too, 0 if it is free, so that few keys are compared in vain.
 
     >>> index = KeyIndex()
     >>> index.add([b"ann", b"bob", b"ann"]).tolist(), index.find([b"bob", b"eve"]).tolist()
@@ -62,12 +54,10 @@ class KeyIndex:
 
     def __init__(self) -> None:
         self._count = 0
-        self._bits = np.zeros((1, _WIDTH), np.uint32)
-        self._above = np.zeros((1, _WIDTH), np.uint32)  # a place plus one, 0: the slot is free, as are those after it
-        self._used = np.zeros(1, np.int8)  # slots of each bucket
-        self._elsewhere: dict[bytes, int] = {}
+        self._tag, self._place = zeros(1, np.uint8), zeros(1, np.uint32)  # of each slot; one at least is always free
         self._text = Growing(np.uint8)
         self._start = Growing(np.uint32)  # of each place's key in the text, and the end of the last
+        self._text.reserve(1)
         self._start.reserve(1)
 
     def __len__(self) -> int:
@@ -84,115 +74,130 @@ class KeyIndex:
         start, end = self._start.array[place : place + 2].tolist()
         return self._text.array[start:end].tobytes()
 
-    def find(self, keys: Sequence[bytes]) -> Ints:
+    def find(self, keys: Sequence[bytes]) -> Places:
         """Return the place of each key [keys], -1 where it has none."""
-        return self._find(keys, _bits(keys))
+        wanted = spans(keys)
+        return _find(*wanted, hashes(*wanted), self._tag, self._place, self._text.array, self._start.array)
 
-    def _find(self, keys: Sequence[bytes], bits: Ints) -> Ints:
-        places = self._likely(bits)
-        places[~self._same(keys, places)] = -1
-        if self._elsewhere:
-            missing = np.flatnonzero(places < 0)
-            find = self._elsewhere.get
-            places[missing] = [find(keys[k], -1) for k in missing.tolist()]
-        return places
-
-    def add(self, keys: Sequence[bytes]) -> Ints:
+    def add(self, keys: Sequence[bytes]) -> Places:
         """Return the place of each key [keys]; those that had none have one now. A key may stand there twice."""
-        bits = _bits(keys)
-        places = self._find(keys, bits)
-        missing = np.flatnonzero(places < 0)
-        if len(missing):
-            coming = [keys[k] for k in missing.tolist()]
-            new, bits = list(dict.fromkeys(coming)), bits[missing]
-            places[missing] = np.arange(len(coming)) + self._count
-            if len(new) < len(coming):
-                place = dict(zip(new, counting_from(self._count), strict=False))
-                places[missing] = [place[key] for key in coming]
-                bits = _bits(new)
-            self._append(new, bits)
-        return places
+        return self.add_spans(spans(keys))
 
-    def _likely(self, bits: Ints) -> Ints:
-        """Return the only place outside the dict where each key can be, -1 if there is none."""
-        bucket = self._bucket(bits)
-        column = (self._bits.take(bucket, axis=0) == bits[:, None]).argmax(axis=1)
-        slot = bucket * _WIDTH + column
-        found = self._bits.reshape(-1).take(slot) == bits
-        places: Ints = np.where(found, self._above.reshape(-1).take(slot).astype(np.int64) - 1, -1)
-        return places
+    def add_spans(self, keys: Spans) -> Places:
+        """Do as `add` does, for keys that lie somewhere."""
+        self._make_room(len(keys.start), int((keys.end - keys.start).sum()))
+        places, marks, done = np.empty(len(keys.start), np.int64), hashes(*keys), 0
+        while True:
+            most = int(len(self._tag) * _FULLEST)
+            slots, held = (self._tag, self._place), (self._text.array, self._start.array)
+            done, self._count = _add(*keys, marks, *slots, *held, done, self._count, most, places)
+            if done == len(places):
+                return places
+            self._more_slots()
 
-    def _bucket(self, bits: Ints) -> Ints:
-        return (bits.astype(np.uint64) * np.uint64(len(self._bits)) >> np.uint64(32)).astype(np.intp)
-
-    def _same(self, keys: Sequence[bytes], places: Ints) -> Bools:
-        """Tell for each key whether it is the one at its place; of place -1 there is none."""
-        lengths = np.fromiter(map(len, keys), np.int64, len(keys))
-        starts = self._start.array.take(places, mode="clip").astype(np.int64)
-        ends = self._start.array.take(places + 1)
-        same: Bools = (places >= 0) & (ends - starts == lengths)
-        if not same.all():
-            some = np.flatnonzero(same)
-            keys, starts, lengths = [keys[k] for k in some.tolist()], starts[some], lengths[some]
-        asked = np.frombuffer(b"".join(keys), np.uint8)
-        held = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(len(asked))
-        differs = self._text.array.take(held) != asked
-        if differs.any():
-            same[np.flatnonzero(same)[np.repeat(np.arange(len(lengths)), lengths)[differs]]] = False
-        return same
-
-    def _append(self, keys: list[bytes], bits: Ints) -> None:
-        """Take in keys that have no place, each once."""
-        first, self._count = self._count, self._count + len(keys)
-        text = b"".join(keys)
-        begin = int(self._start.array[first])
-        self._text.reserve(begin + len(text))
-        self._text.array[begin : begin + len(text)] = np.frombuffer(text, np.uint8)
-        if begin + len(text) > np.iinfo(self._start.array.dtype).max:
+    def _make_room(self, keys: int, length: int) -> None:
+        end = int(self._start.array[self._count]) + length
+        self._text.reserve(end)
+        if end > np.iinfo(self._start.array.dtype).max:
             wider = Growing(np.int64)
-            wider.reserve(first + 1)
-            wider.array[: first + 1] = self._start.array[: first + 1]
+            wider.reserve(self._count + 1)
+            wider.array[: self._count + 1] = self._start.array[: self._count + 1]
             self._start = wider
-        self._start.reserve(self._count + 1)
-        self._start.array[first + 1 : self._count + 1] = begin + np.cumsum(np.fromiter(map(len, keys), np.int64))
-        places: Ints = np.arange(first, self._count)
-        if self._count > len(self._bits) * _FULL:
-            bits, places = self._emptied(bits, places)
-        for k in range(0, len(bits), _AT_ONCE):
-            self._insert(bits[k : k + _AT_ONCE], places[k : k + _AT_ONCE])
+        self._start.reserve(self._count + keys + 1)
 
-    def _emptied(self, bits: Ints, places: Ints) -> tuple[Ints, Ints]:
-        """Make new buckets, enough for all keys; return what must be put there: all that was held, and these."""
-        used = self._above > 0
-        bits = np.concatenate([self._bits[used], _bits(list(self._elsewhere)), bits])
-        above = np.concatenate([self._above[used], np.array([*self._elsewhere.values()], np.int64) + 1])
-        buckets = self._count // _ROOMY + 1
-        self._bits, self._above = np.zeros((buckets, _WIDTH), np.uint32), np.zeros((buckets, _WIDTH), np.uint32)
-        self._used, self._elsewhere = np.zeros(buckets, np.int8), {}
-        return bits, np.concatenate([above.astype(np.int64) - 1, places])
-
-    def _insert(self, bits: Ints, places: Ints) -> None:
-        order = np.argsort(bits)  # and so by bucket
-        bits, places = bits[order], places[order]
-        bucket = self._bucket(bits)
-        twin = self._likely(bits) >= 0
-        twin[1:] |= bits[1:] == bits[:-1]
-        alone = np.flatnonzero(~twin)
-        nth = np.arange(len(alone)) - np.searchsorted(bucket[alone], bucket[alone])
-        column = self._used.take(bucket[alone]) + nth
-        fits = column < _WIDTH
-        slot = (bucket[alone] * _WIDTH + column)[fits]
-        self._bits.reshape(-1)[slot] = bits[alone[fits]]
-        self._above.reshape(-1)[slot] = places[alone[fits]] + 1
-        self._used[bucket[alone[fits]]] = column[fits] + 1  # of a bucket's several the last counts
-        for place in (*places[twin].tolist(), *places[alone[~fits]].tolist()):
-            self._elsewhere[self.key(place)] = place
+    def _more_slots(self) -> None:
+        slots = int((self._count + 10) / _ROOMIEST)
+        self._tag, self._place = zeros(slots, np.uint8), zeros(slots, np.uint32)
+        text = self._text.array[:]
+        text.flags.writeable = False
+        for first in range(0, self._count, _AT_ONCE):
+            start = self._start.array[first : min(first + _AT_ONCE, self._count) + 1].astype(np.int64)
+            _put(hashes(text, start[:-1], start[1:]), self._tag, self._place, first)
 
 
-def _bits(keys: Sequence[bytes]) -> Ints:
-    return np.fromiter(map(hash, keys), np.int64, len(keys)).astype(np.uint32)
+@compiled
+def _find(
+    data: Bytes, start: Ints, end: Ints, marks: Hashes, tag: Bytes, place: Ints, text: Bytes, text_start: Ints
+) -> Places:
+    places = np.empty(len(start), np.int64)
+    for k in range(len(start)):
+        slot = _slot(data, start[k], end[k], marks[k], tag, place, text, text_start)
+        places[k] = place[slot] if tag[slot] else -1
+    return places
 
 
-def _pages(size: int) -> mmap.mmap:
-    """Return memory that is zero, and nobody else's: from the allocator, a growing array would leave holes."""
-    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+@compiled
+def _add(
+    data: Bytes,
+    start: Ints,
+    end: Ints,
+    marks: Hashes,
+    tag: Bytes,
+    place: Ints,
+    text: Bytes,
+    text_start: Ints,
+    done: int,
+    count: int,
+    most: int,
+    places: Places,
+) -> tuple[int, int]:
+    """Write the places of the keys from the one at `done` on; return how many are done, and how many there are.
+
+    Not all are done if there would be more than `most`.
+    """
+    for k in range(done, len(start)):
+        slot = _slot(data, start[k], end[k], marks[k], tag, place, text, text_start)
+        if tag[slot] == 0:
+            if count >= most:
+                return k, count
+            at = np.int64(text_start[count])
+            for j in range(end[k] - start[k]):
+                text[at + j] = data[start[k] + j]
+            text_start[count + 1] = at + end[k] - start[k]
+            tag[slot] = _tag_of(marks[k])
+            place[slot] = count
+            count += 1
+        places[k] = place[slot]
+    return len(start), count
+
+
+@compiled
+def _put(marks: Hashes, tag: Bytes, place: Ints, first: int) -> None:
+    """Give keys that are in no slot one; their places follow one another."""
+    for k in range(len(marks)):
+        slot = _slot_of(marks[k], len(tag))
+        while tag[slot]:
+            slot = slot + 1 if slot + 1 < len(tag) else 0
+        tag[slot] = _tag_of(marks[k])
+        place[slot] = first + k
+
+
+@compiled
+def _slot(
+    data: Bytes, start: int, end: int, mark: np.uint64, tag: Bytes, place: Ints, text: Bytes, text_start: Ints
+) -> int:
+    """Return the slot of a key, or the free one where it would be."""
+    slot = _slot_of(mark, len(tag))
+    mine = _tag_of(mark)
+    while tag[slot]:
+        if tag[slot] == mine:
+            at = np.int64(text_start[place[slot]])
+            same = np.int64(text_start[place[slot] + 1]) - at == end - start
+            k = 0
+            while same and k < end - start:
+                same = text[at + k] == data[start + k]
+                k += 1
+            if same:
+                break
+        slot = slot + 1 if slot + 1 < len(tag) else 0
+    return slot
+
+
+@compiled
+def _slot_of(mark: np.uint64, slots: int) -> int:
+    return np.int64((mark >> np.uint64(32)) * np.uint64(slots) >> np.uint64(32))  # type: ignore[return-value]
+
+
+@compiled
+def _tag_of(mark: np.uint64) -> int:
+    return max(np.int64(mark & np.uint64(0xFF)), 1)  # type: ignore[return-value]

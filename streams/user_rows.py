@@ -1,11 +1,15 @@
 """The rows of users in memory: one array a partition, and an index from user to place."""
 
 from collections.abc import Iterator, Sequence
+from threading import Lock
 
 import numpy as np
 
+from models.compiled import compiled
 from models.state import Ints, Rows, empty_rows
-from streams.key_index import Growing, KeyIndex
+from streams.growing import Growing
+from streams.key_index import KeyIndex, Spans
+from streams.texts import Bytes
 
 _EMPTY = empty_rows(1)
 
@@ -27,14 +31,14 @@ class PartitionRows:
         self._index = KeyIndex()
         self._plain = np.dtype(f"V{empty.itemsize}")  # numpy copies rows without fields four times as fast
         self._held = Growing(self._plain)
-        # keys that were read last and their places: one tuple, as a thread may read while another does
-        self._last: tuple[Sequence[bytes], Ints] = ([], np.zeros(0, np.int64))
+        self._lock = Lock()  # compiled loops let other threads run: none may read while arrays move
 
     def __len__(self) -> int:
         return len(self._index)
 
     def __contains__(self, key: bytes) -> bool:
-        return key in self._index
+        with self._lock:
+            return key in self._index
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._index)
@@ -50,11 +54,11 @@ class PartitionRows:
 
     def read(self, keys: Sequence[bytes]) -> Rows:
         """Return copies of the rows of these users, empty ones for those not known."""
-        places = self._index.find(keys)
-        self._last = list(keys), places
-        if not len(self):
-            return self._empty.repeat(len(keys))
-        rows = self._held.array.take(places, mode="clip").view(self._empty.dtype)
+        with self._lock:
+            if not len(self):
+                return self._empty.repeat(len(keys))
+            places = self._index.find(keys)
+            rows = self._held.array.take(places, mode="clip").view(self._empty.dtype)
         missing = np.flatnonzero(places < 0)
         if len(missing):
             rows[missing] = self._empty
@@ -62,18 +66,30 @@ class PartitionRows:
 
     def write(self, keys: Sequence[bytes], rows: Rows) -> None:
         """Replace or add the rows of these users; a user that stands there twice gets the last."""
-        places = self._places(keys)
-        self._held.reserve(len(self))
-        self._held.array[places] = rows.view(self._plain)
+        with self._lock:
+            places = self._index.add(keys)
+            self._held.reserve(len(self))
+            self._held.array[places] = rows.view(self._plain)
 
-    def _places(self, keys: Sequence[bytes]) -> Ints:
-        asked, found = self._last
-        if keys != asked:  # most often they are the very ones that were read
-            return self._index.add(keys)
-        missing = np.flatnonzero(found < 0)
-        if len(missing):
-            found[missing] = self._index.add([keys[k] for k in missing.tolist()])
-        return found
+    def write_spans(self, keys: Spans, row: Ints) -> None:
+        """Do as `write` does, for keys and rows that lie in the same bytes.
+
+        Args:
+            keys: the users.
+            row: where each user's row begins, int64 [users].
+        """
+        with self._lock:
+            places = self._index.add_spans(keys)
+            self._held.reserve(len(self))
+            _copy(keys.data, row, places, self._held.array.view(np.uint8), self._plain.itemsize)
+
+
+@compiled
+def _copy(data: Bytes, row: Ints, places: Ints, held: Bytes, size: int) -> None:
+    for k in range(len(row)):
+        source, target = data[row[k] : row[k] + size], held[places[k] * size : (places[k] + 1) * size]
+        for j in range(size):  # an assignment of slices takes three times as long
+            target[j] = source[j]
 
 
 class UserRows:

@@ -4,17 +4,23 @@ import time
 from typing import NamedTuple
 
 import structlog
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from models.predictor import Predictor
+from models.state import LAYOUT, Rows
 from schemas.cloudevents import Headers
 from schemas.topics import INPUTS
 from streams.chunk.changelog import ID_BYTES, changelog_batches
+from streams.chunk.logged_rows import counting
+from streams.chunk.reading import Unread
+from streams.fetched import VALUE_END
 from streams.options import Options
 from streams.pipeline import Origin, process, rescore
 from streams.publishing import encoded
 from streams.user_rows import UserRows
 
 _NOW_MS = 10**12
+_BATCH_BYTES = 10_000
 _log = structlog.get_logger("nextact")
 
 
@@ -39,6 +45,16 @@ def warm_up(model: Predictor, options: Options) -> None:
         for partition, change in result.changes.items():
             users.write(partition, change.keys, change.rows)
             changelog_batches(partition, bytes(ID_BYTES), change.keys, change.rows)
-    rescore(0, [b"u"], users.read(0, [b"u"]), model, 2 * _NOW_MS)
+    row = users.read(0, [b"u"])
+    rescore(0, [b"u"], row, model, 2 * _NOW_MS)
+    _recover(row)
     took_s = time.perf_counter() - began_s
     _log.info("compiled loops are ready", seconds=round(took_s, 1))
+
+
+def _recover(row: Rows) -> None:
+    log = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, 0, _BATCH_BYTES)
+    log.append(0, 0, b"u", bytes(ID_BYTES) + row.tobytes(), [])
+    logged = Unread(bytes(log.build()), 0, check_crcs=True).take(1)
+    counting(logged, 0, None, row.dtype, LAYOUT)
+    UserRows().of(0).write_spans(logged.keys, logged.columns[VALUE_END] - row.itemsize)

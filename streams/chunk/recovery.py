@@ -13,6 +13,7 @@ from faust.types import TP
 from mode import Service
 
 from streams.chunk.failure import fail_stop
+from streams.fetched import Fetched
 
 _log = structlog.get_logger("nextact")
 
@@ -55,12 +56,12 @@ class ChunkRecovery(Recovery):
         if self.started_s is not None and self.took_s is None:
             self.took_s = time.monotonic() - self.started_s
 
-    def on_changelog_records(self, tp: TP, records: list[Any]) -> None:
-        """Take in a fetch of one changelog partition."""
+    def on_changelog_records(self, tp: TP, records: Fetched) -> None:
+        """Take in records that were fetched from one changelog partition."""
         if tp not in self.active_tps or not self.in_recovery:
             return  # what we wrote ourselves is in memory already, and newer there
         self.tp_to_table[tp].data.apply_records(tp, records)
-        self.active_offsets[tp] = records[-1].offset
+        self.active_offsets[tp] = int(records.offsets[-1])
         if self.in_recovery and not self.need_recovery():
             self._set_recovery_ended()
             self.signal_recovery_end.set()

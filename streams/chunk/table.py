@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import faust
-import numpy as np
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.stores.memory import Store
@@ -21,12 +20,12 @@ from yarl import URL
 from models.state import ROW, Rows, empty_rows
 from streams.chunk.changelog import ID_BYTES, changelog_batches, value_dtype
 from streams.chunk.failure import EXIT_CONFIGURATION, fail_stop
+from streams.chunk.logged_rows import MARKER as MARKER
+from streams.chunk.logged_rows import counting
 from streams.chunk.producer import Sent
 from streams.chunk.records import Batch, single_records
+from streams.fetched import VALUE_END, Fetched
 from streams.user_rows import PartitionRows, UserRows
-
-MARKER = b"\xffwriter"
-"""Key of a marker in the changelog; not UTF-8, so it is no user's."""
 
 VALUE = value_dtype(ROW)
 """A value of the changelog."""
@@ -49,7 +48,7 @@ class ChunkStore(Store):
     def __init__(self, *args: Any, empty: Rows = _EMPTY, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(*args, **kwargs)
         self.users = UserRows(empty)
-        self._layout, self._value = int(empty["layout"][0]), value_dtype(empty.dtype)
+        self._layout, self._row = int(empty["layout"][0]), empty.dtype
         self.offsets: dict[int, int] = {}
         self.owner: dict[int, bytes] = {}
         self.generation, self.writer = 0, b""
@@ -72,39 +71,21 @@ class ChunkStore(Store):
         """Return the changelog offset up to which the partition is complete."""
         return self.offsets.get(tp.partition)
 
-    def apply_records(self, tp: TP, records: Sequence[Any]) -> None:
+    def apply_records(self, tp: TP, records: Fetched) -> None:
         """Take in records of the changelog."""
-        rows = self.users.of(tp.partition)
-        keys: list[bytes] = [record.key for record in records]
-        values: list[bytes | None] = [record.value for record in records]
-        begin = 0
-        while MARKER in keys[begin:]:
-            marker = keys.index(MARKER, begin)
-            self._apply(tp, rows, keys[begin:marker], values[begin:marker])
-            self.owner[tp.partition] = values[marker] or b""
+        rows, begin = self.users.of(tp.partition), 0
+        while begin < len(records):
+            owner = self.owner.get(tp.partition)
+            places, marker, stale = counting(records, begin, owner, self._row, self._layout)
+            if stale < 0:
+                fail_stop(_NOT_OURS, code=EXIT_CONFIGURATION, topic=tp.topic, expected_layout=self._layout)
+            counted = records.at(places)
+            rows.write_spans(counted.keys, counted.columns[VALUE_END] - self._row.itemsize)
+            self.stale, self.recovered = self.stale + stale, self.recovered + len(counted)
+            if marker < len(records):
+                self.owner[tp.partition] = records.value(marker) or b""
             begin = marker + 1
-        self._apply(tp, rows, keys[begin:], values[begin:])
-        self.offsets[tp.partition] = records[-1].offset
-
-    def _apply(self, tp: TP, rows: PartitionRows, keys: list[bytes], logged: list[bytes | None]) -> None:
-        values = [value for value in logged if value is not None]
-        if len(values) < len(keys):
-            keys = [key for key, value in zip(keys, logged, strict=True) if value is not None]
-        if not keys:
-            return
-        blob = b"".join(values)
-        size = self._value.itemsize
-        if len(blob) != len(values) * size or set(map(len, values)) != {size}:
-            fail_stop(_NOT_OURS, code=EXIT_CONFIGURATION, topic=tp.topic)
-        read = np.frombuffer(blob, self._value)
-        owner = self.owner.get(tp.partition)
-        if owner is not None and not (mine := read["writer"] == np.void(owner)).all():
-            self.stale += int((~mine).sum())
-            read, keys = read[mine], [key for key, ours in zip(keys, mine.tolist(), strict=True) if ours]
-        if (read["row"]["layout"] != self._layout).any():
-            fail_stop(_NOT_OURS, code=EXIT_CONFIGURATION, topic=tp.topic, expected_layout=self._layout)
-        rows.write(keys, read["row"])
-        self.recovered += len(keys)
+        self.offsets[tp.partition] = int(records.offsets[-1])
 
     async def on_rebalance(
         self,

@@ -7,12 +7,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from builders import InputRecord
 from faust.types import TP
 
 from streams.chunk import consumer as module
 from streams.chunk.alignment import Alignment
 from streams.chunk.consumer import ChunkConsumer
 from streams.chunk.recovery import ChunkRecovery
+from streams.fetched import fetched
 
 VIEWS = TP("views", 0)
 
@@ -194,9 +196,9 @@ def test_changelog_is_not_read_over_what_is_in_memory_once_recovery_has_ended() 
     recovery.active_tps, recovery.active_offsets = {VIEWS}, {}
     recovery.tp_to_table = {VIEWS: SimpleNamespace(data=SimpleNamespace(apply_records=lambda *a: applied.append(a)))}
     recovery.in_recovery = False
-    recovery.on_changelog_records(VIEWS, [Record(offset=3)])
+    recovery.on_changelog_records(VIEWS, fetched([InputRecord(b"ann", b"row", 3)]))
     assert applied == []
     recovery.in_recovery = True
     recovery.need_recovery = lambda: True
-    recovery.on_changelog_records(VIEWS, [Record(offset=3)])
+    recovery.on_changelog_records(VIEWS, fetched([InputRecord(b"ann", b"row", 3)]))
     assert len(applied) == 1

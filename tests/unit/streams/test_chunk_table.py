@@ -6,14 +6,16 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import pytest
-from aiokafka.record.memory_records import MemoryRecords
 from faust.types import TP
 
 from models.state import LAYOUT, Rows, empty_rows
+from schemas.cloudevents import Headers
 from streams.chunk import table
 from streams.chunk.changelog import changelog_batches
 from streams.chunk.producer import _Written
+from streams.chunk.reading import Unread
 from streams.chunk.table import MARKER, ChunkStore
+from streams.fetched import Fetched, fetched, joined
 
 CHANGELOG = "users-changelog"
 MINE, OTHER = b"writer-1", b"writer-2"
@@ -24,6 +26,8 @@ class Logged(NamedTuple):
     offset: int
     key: bytes
     value: bytes | None
+    timestamp: int = 0
+    headers: Headers = ()
 
 
 class Stopped(Exception):  # noqa: N818 - what ends the process, here
@@ -46,14 +50,16 @@ def row(number: int) -> Rows:
     return rows
 
 
-def logged(*entries: tuple[bytes, bytes, int] | tuple[bytes, bytes], start: int = 0) -> list[Logged]:
+def logged(*entries: tuple[bytes, bytes, int] | tuple[bytes, bytes], start: int = 0) -> Fetched:
     """Records of a changelog: (writer, key, number of the row), or (MARKER, writer)."""
-    return [
-        Logged(start + k, MARKER, entry[1])
-        if len(entry) == 2
-        else Logged(start + k, entry[1], entry[0] + row(entry[2]).tobytes())
-        for k, entry in enumerate(entries)
-    ]
+    return fetched(
+        [
+            Logged(start + k, MARKER, entry[1])
+            if len(entry) == 2
+            else Logged(start + k, entry[1], entry[0] + row(entry[2]).tobytes())
+            for k, entry in enumerate(entries)
+        ]
+    )
 
 
 def held(store: ChunkStore, partition: int = 0) -> dict[bytes, int]:
@@ -98,23 +104,23 @@ def test_marker_holds_from_one_fetch_to_the_next_and_until_another(store: ChunkS
 
 
 def test_tombstone_is_skipped(store: ChunkStore) -> None:
-    store.apply_records(FIRST, [*logged((MINE, b"ann", 1)), Logged(1, b"ann", None)])
+    store.apply_records(FIRST, joined([logged((MINE, b"ann", 1)), fetched([Logged(1, b"ann", None)])]))
     assert held(store) == {b"ann": 1}
     assert store.persisted_offset(FIRST) == 1
 
 
 def test_records_of_another_size_or_layout_end_the_worker(store: ChunkStore) -> None:
     with pytest.raises(Stopped, match="no rows of this version's layout"):
-        store.apply_records(FIRST, [Logged(0, b"ann", MINE + b"short")])
+        store.apply_records(FIRST, fetched([Logged(0, b"ann", MINE + b"short")]))
     whole = MINE + row(1).tobytes()
     with pytest.raises(
         Stopped, match="no rows of this version's layout"
     ):  # two wrong sizes that add up to two right ones
-        store.apply_records(FIRST, [Logged(0, b"ann", whole[:-1]), Logged(1, b"bob", whole + b"x")])
+        store.apply_records(FIRST, fetched([Logged(0, b"ann", whole[:-1]), Logged(1, b"bob", whole + b"x")]))
     other = row(1)
     other["layout"] = LAYOUT + 1
     with pytest.raises(Stopped, match="no rows of this version's layout"):
-        store.apply_records(FIRST, [Logged(0, b"ann", MINE + other.tobytes())])
+        store.apply_records(FIRST, fetched([Logged(0, b"ann", MINE + other.tobytes())]))
     assert held(store) == {}
 
 
@@ -170,6 +176,6 @@ def test_end_of_a_recovery_keeps_standby_rows(store: ChunkStore) -> None:
 def test_records_written_are_records_that_recovery_reads(store: ChunkStore) -> None:
     rows = np.concatenate([row(1), row(2)])
     [batch] = changelog_batches(0, MINE, [b"ann", b"bob"], rows)
-    sent = MemoryRecords(bytes(_Written(batch.compressed(), 123)._build())).next_batch()
-    store.apply_records(FIRST, [Logged(record.offset, record.key, record.value) for record in sent])
+    sent = bytes(_Written(batch.compressed(), 123)._build())
+    store.apply_records(FIRST, Unread(sent, 0, check_crcs=True).take(10))
     assert store.users.read(0, [b"ann", b"bob"]).tobytes() == rows.tobytes()

@@ -6,15 +6,18 @@ and run the integration tests: a name that is back is not yet a behaviour that i
 
 import asyncio
 import inspect
+import re
 from asyncio import Event
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import faust
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.consumer import fetcher
+from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.record.default_records import DefaultRecord
 from aiokafka.structs import ConsumerRecord
 from faust.stores.memory import Store
@@ -31,7 +34,7 @@ from mode.utils.futures import notify
 
 from streams.chunk.app import ChunkApp
 from streams.chunk.consumer import ChunkConsumer
-from streams.chunk.fetching import BareRecords, FetchThread
+from streams.chunk.fetching import BareRecords, ColumnFetcher, FetchThread
 from streams.chunk.producer import BatchProducer
 from streams.chunk.recovery import ChunkRecovery, ChunkTableManager
 from streams.chunk.table import ChunkStore, ChunkTable
@@ -60,6 +63,7 @@ OVERRIDDEN: list[tuple[type, str, list[str], str]] = [
     (driver.AIOKafkaConsumerThread, "on_start", ["self"], "a fetch waits for a tenth of a second"),
     (driver.AIOKafkaConsumerThread, "_create_worker_consumer", ["self", "transport"], "a fetch waits for 1.5 s"),
     (fetcher.PartitionRecords, "_consumer_record", ["self", "tp", "record"], "records are slow to make"),
+    (fetcher.Fetcher, "_proc_fetch_request", ["self", "assignment", "node_id", "request"], "records are objects"),
     (driver.Consumer, "_drain_messages", ["self", "fetcher"], "stock Faust reads records one by one"),
     (
         Recovery,
@@ -93,6 +97,7 @@ OURS = {
     Service: BatchProducer,
     driver.AIOKafkaConsumerThread: FetchThread,
     fetcher.PartitionRecords: BareRecords,
+    fetcher.Fetcher: ColumnFetcher,
 }
 NOT_METHODS = {(TableManager, "recovery"), (Recovery, "_slurp_changelogs")}  # tested by themselves
 PYTHONS = {"__init__", "__module__", "__doc__", "__annotations__", "__abstractmethods__", "__orig_bases__", "__hash__"}
@@ -151,6 +156,10 @@ CALLED: list[tuple[type, str, list[str], str]] = [
         ["self", "topics", "start_new_transaction"],
         "nothing is committed before a revocation",
     ),
+    (fetcher.FetchResult, "check_assignment", ["self", "tp"], "records from before a seek are handed on"),
+    (fetcher.FetchResult, "has_more", ["self"], "nothing is fetched"),
+    (fetcher.FetchResult, "_update_position", ["self"], "records come twice"),
+    (fetcher.FetchResult, "getall", ["self", "max_records"], "records are objects"),
     (Recovery, "need_recovery", ["self"], "recovery does not end"),
     (Recovery, "standby_remaining_total", ["self"], "standbys are never ready"),
     (TableManager, "on_standbys_ready", ["self"], "standbys are never ready"),
@@ -182,6 +191,15 @@ CALLERS: list[tuple[Callable[..., Any], str, str]] = [
     (QueueServiceThread.call_thread, "self.method_queue.call(", "fetches run elsewhere"),
     (MethodQueue.call, "self.loop.call_soon_threadsafe(", "fetches run elsewhere"),
     (QueueServiceThread.__dict__["method_queue"].fget, "loop=self.thread_loop", "fetches run elsewhere"),
+    (fetcher.Fetcher._proc_fetch_request, "response = await self._client.send(node_id, request)", "answers are lost"),
+    (fetcher.Fetcher._proc_fetch_request, "in response.topics", "answers are not understood"),
+    (fetcher.Fetcher._proc_fetch_request, "MemoryRecords(part_data[-1])", "the records are elsewhere in the answer"),
+    (fetcher.Fetcher._proc_fetch_request, "self._records[tp] = FetchResult(", "records are objects"),
+    (fetcher.Fetcher.fetched_records, "type(res_or_error) is FetchResult", "our results are taken for errors"),
+    (fetcher.Fetcher.fetched_records, "res_or_error.getall(max_records)", "records are objects"),
+    (fetcher.FetchResult._update_position, "self._partition_records.next_fetch_offset", "the position is wrong"),
+    (fetcher.FetchResult.check_assignment, "self._partition_records.next_fetch_offset", "nothing is fetched"),
+    (fetcher.FetchResult.has_more, "self._partition_records is not None", "what is read is fetched again"),
     (driver.Consumer._to_message, "generation_id=self.app.consumer_generation_id", "chunks have no generation"),
     (driver.ConsumerRebalanceListener.on_partitions_assigned, "app.consumer_generation_id =", "no generation is set"),
     (driver.Consumer._filter_committable_offsets, "self._new_offset(tp)", "wrong offsets are committed"),
@@ -421,8 +439,22 @@ def test_batch_of_aiokafka_says_when_it_is_full_and_how_much_it_holds() -> None:
 
 
 def test_fetcher_of_aiokafka_has_what_the_fetch_thread_sets() -> None:
-    code = inspect.getsource(fetcher)
-    assert "PartitionRecords(" in inspect.getsource(fetcher.Fetcher._proc_fetch_request), "found by its global name"
-    assert "self._prefetch_backoff" in code
+    code = inspect.getsource(fetcher.Fetcher)
+    names = {"_client", "_records", "_check_crcs", "_isolation_level", "_prefetch_backoff"}
+    assert names <= set(re.findall(r"self\.(_\w+)", code))
     assert "fetch_max_wait_ms=self._fetch_max_wait_ms" in inspect.getsource(AIOKafkaConsumer.start)
     assert {"offset", "timestamp", "key", "value", "headers"} <= set(dir(DefaultRecord))
+
+
+def test_fetcher_of_a_consumer_becomes_ours_and_no_other_does() -> None:
+    async def main() -> None:
+        client: Any = SimpleNamespace(_loop=asyncio.get_running_loop(), _metadata_max_age_ms=1)
+        ours, theirs = (fetcher.Fetcher(client, SubscriptionState()) for _ in range(2))
+        ColumnFetcher.take_over(SimpleNamespace(_fetcher=ours), lambda tp: True)
+        assert (type(ours), type(theirs)) == (ColumnFetcher, fetcher.Fetcher)
+        assert (ours._client._client, theirs._client) == (client, client)
+        assert (ours._prefetch_backoff, theirs._prefetch_backoff) == (0, 0.1)
+        for each in (ours, theirs):
+            await each.close()
+
+    asyncio.run(main())

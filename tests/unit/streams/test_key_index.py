@@ -1,6 +1,6 @@
 """The index against a dict, with hashes good and bad."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -9,27 +9,30 @@ from hypothesis import strategies as st
 
 from models.state import Ints
 from streams import key_index
-from streams.key_index import Growing, KeyIndex
+from streams.growing import Growing
+from streams.key_index import KeyIndex, Spans
+from streams.siphash import Hashes
+from streams.siphash import hashes as real_hashes
+from streams.texts import Bytes
 
 KEYS = st.lists(st.binary(max_size=3) | st.integers(0, 99).map(lambda n: b"user-%d" % n), max_size=40)
 HASHES: dict[str, Callable[[bytes], int]] = {
-    "Python's": hash,
     "one for all": lambda key: 7,
     "zero": lambda key: 0,
-    "all ones": lambda key: 2**32 - 1,
-    "five": lambda key: len(key) % 5 << 29,
-    "one bucket": lambda key: hash(key) & 0xFF,
+    "all ones": lambda key: 2**64 - 1,
+    "five": lambda key: len(key) % 5 << 61,
+    "one tag": lambda key: hash(key) & 0xFFFFFFFFFFFFFF00,
+    "one slot": lambda key: hash(key) & 0xFF,
 }
 
 
-@pytest.fixture(params=HASHES)
+@pytest.fixture(params=["real", *HASHES])
 def hashes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    hash_of = HASHES[request.param]
+    def hash_all(data: Bytes, start: Ints, end: Ints) -> Hashes:
+        places = zip(start.tolist(), end.tolist(), strict=True)
+        return np.array([HASHES[request.param](data[a:b].tobytes()) for a, b in places], np.uint64)
 
-    def bits(keys: Sequence[bytes]) -> Ints:
-        return np.array([hash_of(key) & 0xFFFFFFFF for key in keys], np.int64).astype(np.uint32)
-
-    monkeypatch.setattr(key_index, "_bits", bits)
+    monkeypatch.setattr(key_index, "hashes", real_hashes if request.param == "real" else hash_all)
 
 
 @pytest.mark.usefixtures("hashes")
@@ -61,11 +64,20 @@ def test_keys_that_differ_only_in_length_or_in_a_zero_byte_are_two() -> None:
     assert [index.key(place) for place in range(7)] == keys
 
 
-def test_most_keys_stand_in_the_buckets() -> None:
+def test_keys_are_found_where_they_lie_among_others() -> None:
+    index, data = KeyIndex(), np.frombuffer(b"..annbob.ann", np.uint8)
+    keys = Spans(data, np.array([2, 5, 9, 1], np.int64), np.array([5, 8, 12, 1], np.int64))
+    assert index.add_spans(keys).tolist() == [0, 1, 0, 2]
+    assert list(index) == [b"ann", b"bob", b""]
+
+
+def test_slots_are_neither_full_nor_many() -> None:
     index = KeyIndex()
-    index.add([b"u%d" % k for k in range(50_000)])
-    assert len(index._elsewhere) < 2500
-    assert index._bits.size < 2.1 * 50_000
+    for count in range(0, 20_000, 97):
+        index.add([b"u%d" % k for k in range(count, count + 97)])
+        assert len(index) / len(index._tag) <= 0.8
+        assert len(index._tag) < len(index) / 0.64 + 20
+        assert np.count_nonzero(index._tag) == len(index)
 
 
 def test_array_grows_though_someone_looks_at_it() -> None:
