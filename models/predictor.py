@@ -102,16 +102,18 @@ class Predictor:
         """
         logits = states.astype(np.float64) @ self._readout
         actions = np.empty((len(states), len(OUTCOMES)))
-        hazards = np.empty((len(states), len(TARGETS), TIME_BINS))
+        hazards = np.empty((len(states), len(TARGETS) * TIME_BINS))
         _to_exponents(logits, self._readout_bias, self._windows, np.ascontiguousarray(window_bins, np.int64))
         np.exp(logits, out=logits)
-        _to_probabilities(logits, actions, hazards.reshape(len(states), -1))
-        return actions, hazards
+        _to_probabilities(logits, actions, hazards)
+        return actions, hazards.reshape(len(states), len(TARGETS), TIME_BINS)
 
 
 @compiled
 def _to_exponents(logits: Floats, bias: Floats, tables: Floats, window_bins: Ints) -> None:
     """Add what the windows say to logits; turn them into what `exp` is to be taken of. In place."""
+    if len(window_bins) != len(logits):
+        raise ValueError("not as many window features as states")
     for k in range(len(logits)):
         for window in range(len(tables)):
             code = 0

@@ -41,7 +41,7 @@ class Curves:
 
     def log_silence(self, target: int, silent_ms: Ints, horizon_ms: int | Ints) -> Floats:
         """Return the logarithm of `silence`."""
-        silent = np.ascontiguousarray(silent_ms.reshape(len(silent_ms), -1), np.int64)
+        silent = np.ascontiguousarray(silent_ms if silent_ms.ndim == 2 else silent_ms[:, None], np.int64)
         end = np.ascontiguousarray(silent_ms + horizon_ms, np.int64).reshape(silent.shape)
         logs = np.empty(silent.shape)
         _log_silence(self._kept, self._before, target, silent, end, logs)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.features import GAP_EDGES_MS, TIME_BINS, gap_code
-from models.survival import STARTS_MS, WIDTHS_MS, log_survival, silence
+from models.survival import STARTS_MS, WIDTHS_MS, Curves, log_survival, silence
 
 DAY_MS = 86_400_000
 LAST_MS = int(GAP_EDGES_MS[-1])
@@ -50,6 +50,12 @@ def test_silence_after_silence_multiplies() -> None:
     t = np.random.default_rng(1).integers(0, 40 * DAY_MS, 50)
     whole = silence(hazards, t, 9 * DAY_MS)
     assert whole == pytest.approx(silence(hazards, t, 2 * DAY_MS) * silence(hazards, t + 2 * DAY_MS, 7 * DAY_MS))
+
+
+def test_nobody_has_no_probabilities() -> None:
+    nobody = Curves(np.zeros((0, 2, TIME_BINS)))
+    assert nobody.silence(1, np.zeros(0, np.int64), DAY_MS).shape == (0,)
+    assert nobody.silence(1, np.zeros((0, 3), np.int64), np.array([1, 2, 3])).shape == (0, 3)
 
 
 def test_rate_goes_on_for_ever_after_the_last_edge() -> None:
