@@ -16,7 +16,7 @@ from models.model_directory import OUTCOMES, TARGETS
 from models.predictor import Predictor
 from models.slate import top_items
 from models.state import ACTIONS, RESOLUTIONS, Floats, Ints, Rows
-from models.survival import silence
+from models.survival import Curves
 from models.windows import counts
 from schemas.cloudevents import output_headers
 from schemas.outputs import (
@@ -98,20 +98,20 @@ class Users:
         return Users(self.rows[index], [self.ids[k] for k in index.tolist()], self.partition[index])
 
 
-def outputs(users: Users, actions: Floats, hazards: Floats, model: Predictor, options: Options) -> list[Outputs]:
+def outputs(users: Users, actions: Floats, curves: Curves, model: Predictor, options: Options) -> list[Outputs]:
     """Return the outputs of users, a topic each: two as of the newest event, the churn risk as `churn.as_of_ms` says.
 
     Args:
         users: of whom.
         actions: probabilities of OUTCOMES [users, outcomes].
-        hazards: of the time to each of TARGETS [users, TARGETS, TIME_BINS].
+        curves: of the time to each of TARGETS [users].
         model: makes the slates, names the horizons.
         options: how long a next action and a slate are valid, how long a slate is.
     """
     rows = users.rows
     version, horizons = model.card.version, tuple(model.card.purchase_horizons_ms)
     now = np.zeros((len(rows), len(horizons)), np.int64)
-    purchase = 1 - silence(hazards[:, TARGETS.index("purchase")], now, np.array(horizons))
+    purchase = 1 - curves.silence(TARGETS.index("purchase"), now, np.array(horizons))
     about = _about(users, rows["newest_ms"], options.valid_for_ms)
     windows = counts(rows).reshape(len(rows), -1)
     next_action: dict[str, Column] = {
@@ -126,15 +126,15 @@ def outputs(users: Users, actions: Floats, hazards: Floats, model: Predictor, op
             "degradation": Picked(_DEGRADATIONS, slates.known.astype(np.int64)),
         }
         made.append(_filled(_recommendation(version), users, about, recommendation))
-    return [*made, churn_outputs(users, hazards, model)]
+    return [*made, churn_outputs(users, curves, model)]
 
 
-def churn_outputs(users: Users, hazards: Floats, model: Predictor, previous: Ints | None = None) -> Outputs:
+def churn_outputs(users: Users, curves: Curves, model: Predictor, previous: Ints | None = None) -> Outputs:
     """Return the churn risk of each user as of the moment its band is about; with the bands before it, of silence.
 
     Args:
         users: of whom.
-        hazards: [users, TARGETS, TIME_BINS].
+        curves: of the time to each of TARGETS [users].
         model: names the horizons.
         previous: bands published before [users], 0: none; without it an event led here.
     """
@@ -143,7 +143,7 @@ def churn_outputs(users: Users, hazards: Floats, model: Predictor, previous: Int
     silent_ms = at_ms - rows["newest_ms"]
     silent_until = np.broadcast_to(silent_ms[:, None], (len(rows), len(churn.horizons_ms)))
     columns: dict[str, Column] = {
-        "probability": silence(hazards[:, TARGETS.index("any")], silent_until, np.array(churn.horizons_ms)),
+        "probability": curves.silence(TARGETS.index("any"), silent_until, np.array(churn.horizons_ms)),
         "band": Picked(_BANDS, rows["band"].astype(np.int64)),
         "silent_ms": silent_ms[:, None],
     }

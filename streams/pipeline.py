@@ -102,9 +102,10 @@ def process(chunk: Chunk, users: UserTable, model: Predictor, now_ms: int, optio
         result.tally = apply(rows, arrived.events, model)
         watch.lap("update")
         actions, hazards = model.heads(rows["now"], bins(rows))
-        score_event(rows, Curves(hazards), model.card.churn, moved=rows["newest_ms"] > newest_ms)
+        curves = Curves(hazards)
+        score_event(rows, curves, model.card.churn, moved=rows["newest_ms"] > newest_ms)
         watch.lap("predict")
-        result.outputs = outputs(Users(rows, arrived.keys, arrived.partition), actions, hazards, model, options)
+        result.outputs = outputs(Users(rows, arrived.keys, arrived.partition), actions, curves, model, options)
         result.changes = {p: Change(arrived.keys[part], rows[part]) for p, part in parts_of(arrived.partition)}
         watch.lap("answer")
     result.seconds = watch.seconds
@@ -131,13 +132,13 @@ def rescore(
     mine = rows[due]
     apply(mine, NO_EVENTS, model)
     _, hazards = model.heads(mine["now"], bins(mine))
-    before = mine["band"].copy()
-    changed = np.flatnonzero(score_silence(mine, Curves(hazards), model.card.churn))
+    curves, before = Curves(hazards), mine["band"].copy()
+    changed = np.flatnonzero(score_silence(mine, curves, model.card.churn))
     rows[due] = mine
     if not len(changed):
         return rows, [], changed
     users = Users(mine, [keys[k] for k in due.tolist()], np.full(len(due), partition)).at(changed)
-    return rows, [churn_outputs(users, hazards[changed], model, before[changed])], due[changed]
+    return rows, [churn_outputs(users, curves.at(changed), model, before[changed])], due[changed]
 
 
 @dataclass

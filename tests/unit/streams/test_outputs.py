@@ -8,6 +8,7 @@ import pytest
 from builders import random_model
 
 from models.predictor import Predictor
+from models.survival import Curves
 from models.windows import bins
 from schemas.outputs import ChurnRisk, NextAction, Recommendation
 from schemas.topics import CHURN_RISK, NEXT_ACTIONS, OUTPUTS, RECOMMENDATIONS
@@ -38,7 +39,7 @@ def users_of(model: Predictor, odd: bool) -> Users:
 
 def made(model: Predictor, users: Users, slate_size: int) -> list[Outputs]:
     actions, hazards = model.heads(users.rows["now"], bins(users.rows))
-    return outputs(users, actions, hazards, model, Options(slate_size=slate_size))
+    return outputs(users, actions, Curves(hazards), model, Options(slate_size=slate_size))
 
 
 def by_user(parts: list[Outputs]) -> dict[tuple[str, bytes | None], Output]:
@@ -77,7 +78,7 @@ def test_churn_risk_of_silence_names_the_band_before() -> None:
     model = predictor()
     users = users_of(model, True)
     _, hazards = model.heads(users.rows["now"], bins(users.rows))
-    told = churn_outputs(users, hazards, model, np.arange(USERS) % 4)
+    told = churn_outputs(users, Curves(hazards), model, np.arange(USERS) % 4)
     found = [msgspec.json.decode(output.value, type=ChurnRisk) for output in told]
     assert [one.previous_band for one in found[:4]] == [None, "low", "medium", "high"]
     assert {one.trigger for one in found} == {"silence"}
