@@ -22,6 +22,6 @@ def changelog_batches(partition: int, writer: bytes, keys: Sequence[bytes], rows
     size = ID_BYTES + rows.itemsize
     blob = np.empty((len(rows), size), np.uint8)
     blob[:, :ID_BYTES] = np.frombuffer(writer, np.uint8)
-    blob[:, ID_BYTES:] = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), -1)
+    blob[:, ID_BYTES:] = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), rows.itemsize)
     values = Texts(blob.reshape(-1), np.arange(1, len(rows) + 1) * size)
     return record_batches(np.full(len(rows), partition), texts(keys), values, None).get(partition, [])
