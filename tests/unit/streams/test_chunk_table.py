@@ -179,3 +179,7 @@ def test_records_written_are_records_that_recovery_reads(store: ChunkStore) -> N
     sent = bytes(_Written(batch.compressed(), 123)._build())
     store.apply_records(FIRST, Unread(sent, 0, check_crcs=True).take(10))
     assert store.users.read(0, [b"ann", b"bob"]).tobytes() == rows.tobytes()
+
+
+def test_no_rows_are_no_batches() -> None:
+    assert changelog_batches(0, MINE, [], row(1)[:0]) == []
