@@ -159,7 +159,7 @@ def item_scores(weights: dict[str, Tensor], h: Tensor, rows: Tensor | None = Non
 
 
 def time_loss(logits: Tensor, bin_: Tensor, share: Tensor, came: Tensor) -> Tensor:
-    """Return -log P(what was observed of each time) [n], as `survival.log_survival` has it.
+    """Return -log P(what was observed of each time) [n], as `survival.Curves` have it.
 
     Args:
         logits: of the hazards [n, TIME_BINS].

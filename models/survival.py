@@ -4,6 +4,8 @@ A bin's hazard is the probability that the event comes in it, given that it has 
 and life-tables, 1972, section 6: discrete time). The rate is constant inside a bin; the last bin's rate holds for ever.
 """
 
+from copy import copy
+
 import numpy as np
 
 from models.compiled import compiled
@@ -35,7 +37,7 @@ class Curves:
 
     def at(self, index: Ints) -> "Curves":
         """Return the curves of the users that the index picks."""
-        picked = object.__new__(Curves)
+        picked = copy(self)
         picked._kept, picked._before = self._kept[index], self._before[index]
         return picked
 
@@ -58,18 +60,10 @@ class Curves:
         return np.exp(self.log_silence(target, silent_ms, horizon_ms))
 
 
-def log_survival(hazards: Floats, t_ms: Ints) -> Floats:
-    """Return log P(no event before t), shaped like `t_ms`: hazards [n, TIME_BINS], times [n] or [n, k]."""
-    return Curves(hazards[:, None]).log_silence(0, np.zeros_like(t_ms), t_ms)
-
-
-def silence(hazards: Floats, silent_ms: Ints, horizon_ms: int | Ints) -> Floats:
-    """Return `Curves.silence` of hazards [n, TIME_BINS]."""
-    return Curves(hazards[:, None]).silence(0, silent_ms, horizon_ms)
-
-
 @compiled
 def _log_silence(kept: Floats, before: Floats, target: int, silent_ms: Ints, end_ms: Ints, logs: Floats) -> None:
+    if len(kept) != len(logs):
+        raise ValueError("not as many curves as silences")
     for user in range(logs.shape[0]):
         for k in range(logs.shape[1]):
             end = _log_survival(kept[user, target], before[user, target], end_ms[user, k])

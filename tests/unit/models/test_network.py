@@ -111,7 +111,8 @@ def test_loss_of_silence_is_minus_log_survival() -> None:
     bins = np.searchsorted(GAP_EDGES_MS, silent_ms, side="right")
     share = (silent_ms - survival.STARTS_MS[bins]) / survival.WIDTHS_MS[bins]
     loss = time_loss(logits, torch.from_numpy(bins), torch.from_numpy(share), torch.zeros(5, dtype=torch.bool))
-    expected = -survival.log_survival(torch.sigmoid(logits).numpy().astype(np.float64), silent_ms)
+    curves = survival.Curves(torch.sigmoid(logits).numpy().astype(np.float64)[:, None])
+    expected = -curves.log_silence(0, np.zeros_like(silent_ms), silent_ms)
     np.testing.assert_allclose(loss, expected, rtol=1e-4, atol=1e-6)
 
 
