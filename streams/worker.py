@@ -24,6 +24,9 @@ from streams.topics import TABLE, check_topics
 from streams.warm_up import warm_up
 
 FETCH_BYTES = 1 << 20
+CHUNK_PLACES = 2_000_000
+"""Places in the slates of a chunk, at most: some 200 MB of JSON, held twice while it is packed."""
+
 REBALANCE_TIMEOUT_S = 30.0
 """Longer than the longest chunk: a revocation waits for the chunk in work."""
 
@@ -78,7 +81,7 @@ def make_app(settings: Settings, model: Predictor, metrics: Metrics, folder: Pat
         topic_disable_leader=True,
         stream_buffer_maxsize=2,  # chunks
         stream_wait_empty=True,  # a revocation waits for the chunk in work
-        broker_max_poll_records=settings.max_poll_records,
+        broker_max_poll_records=min(settings.max_poll_records, CHUNK_PLACES // max(settings.slate_size, 1)),
         consumer_max_fetch_size=FETCH_BYTES,
         consumer_auto_offset_reset="earliest",
         broker_commit_interval=1.0,
@@ -102,7 +105,7 @@ def run(settings: Settings) -> None:
         NextactError: the broker, the topics or the model are not as they must be.
     """
     model = load_predictor(settings)
-    check_topics(settings)
+    check_topics(settings, group=settings.topic_prefix + settings.group)
     metrics = Metrics()
     # one core a worker: more BLAS threads only wait for each other
     with tempfile.TemporaryDirectory(prefix="nextact-") as folder, threadpool_limits(1):
