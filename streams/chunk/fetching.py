@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from itertools import islice
 from typing import Any
+from weakref import proxy
 
 from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
@@ -98,9 +99,10 @@ class ColumnFetcher(fetcher.Fetcher):  # type: ignore[misc]
             return
         if readable(data, committed_only=self._isolation_level == fetcher.READ_COMMITTED):
             result._partition_records = Unread(data, theirs.next_fetch_offset, self._check_crcs)
+            theirs._records_iterator = None  # it holds them, as they hold it: until garbage is collected
         else:
             result._partition_records = _Objects(theirs)
-        result.getall = partial(_take, result)  # its own class: aiokafka asks for that very one
+        result.getall = partial(_take, proxy(result))  # aiokafka wants its own class, so ours cannot have the method
 
 
 def _take(result: Any, max_records: int) -> Fetched | tuple[()]:  # noqa: ANN401 - aiokafka's

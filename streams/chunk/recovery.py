@@ -23,6 +23,7 @@ class ChunkRecovery(Recovery):
 
     started_s: float | None = None
     took_s: float | None = None
+    _cpu_s = 0.0  # of the recovery; while it lasts, what the process had used before
 
     @Service.task
     async def _slurp_changelogs(self) -> None:
@@ -49,12 +50,12 @@ class ChunkRecovery(Recovery):
     def _set_recovery_started(self) -> None:
         super()._set_recovery_started()
         self.signal_recovery_end.clear()
-        self.started_s, self.took_s = time.monotonic(), None
+        self.started_s, self.took_s, self._cpu_s = time.monotonic(), None, time.process_time()
 
     def _set_recovery_ended(self) -> None:
         super()._set_recovery_ended()
         if self.started_s is not None and self.took_s is None:
-            self.took_s = time.monotonic() - self.started_s
+            self.took_s, self._cpu_s = time.monotonic() - self.started_s, time.process_time() - self._cpu_s
 
     def on_changelog_records(self, tp: TP, records: Fetched) -> None:
         """Take in records that were fetched from one changelog partition."""
@@ -75,7 +76,8 @@ class ChunkRecovery(Recovery):
         _give_back()
         owned = sorted(tp.partition for tp in self.active_tps)
         users = sum(len(table.data) for table in self.tables.values())
-        _log.info("ready", partitions=owned, users=users, recovery_s=round(self.took_s or 0, 2))
+        took_s, cpu_s = round(self.took_s or 0, 2), round(self._cpu_s, 2)
+        _log.info("ready", partitions=owned, users=users, recovery_s=took_s, recovery_cpu_s=cpu_s)
 
 
 def _give_back() -> None:

@@ -200,6 +200,7 @@ CALLERS: list[tuple[Callable[..., Any], str, str]] = [
     (fetcher.FetchResult._update_position, "self._partition_records.next_fetch_offset", "the position is wrong"),
     (fetcher.FetchResult.check_assignment, "self._partition_records.next_fetch_offset", "nothing is fetched"),
     (fetcher.FetchResult.has_more, "self._partition_records is not None", "what is read is fetched again"),
+    (fetcher.PartitionRecords.__init__, "self._records_iterator = self._unpack_records()", "answers stay in memory"),
     (driver.Consumer._to_message, "generation_id=self.app.consumer_generation_id", "chunks have no generation"),
     (driver.ConsumerRebalanceListener.on_partitions_assigned, "app.consumer_generation_id =", "no generation is set"),
     (driver.Consumer._filter_committable_offsets, "self._new_offset(tp)", "wrong offsets are committed"),

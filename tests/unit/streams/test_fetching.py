@@ -1,6 +1,8 @@
 """aiokafka's fetcher with columns, over the answers of a broker that is not there."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
@@ -144,3 +146,21 @@ def test_position_passes_what_holds_no_record() -> None:
         assert it.state(LOG).position == 6
 
     with_fetcher(look)
+
+
+def test_nothing_that_was_read_waits_for_the_garbage_collector() -> None:
+    async def look(it: Setting) -> None:
+        await it.fetch(answer((LOG, THREE)))
+        [result] = it.fetcher._records.values()
+        gone = [weakref.ref(result), weakref.ref(result._partition_records)]
+        del result
+        await it.take()
+        assert [reference() for reference in gone] == [None, None]
+        assert not [each for each in gc.get_objects() if isinstance(each, fetcher.PartitionRecords)]
+
+    gc.collect()
+    gc.disable()
+    try:
+        with_fetcher(look)
+    finally:
+        gc.enable()
