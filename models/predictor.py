@@ -21,7 +21,13 @@ from models.windows import BINS
 
 _LIMITS = {"item_input": 8, "hidden": 8}
 _HAZARD_LIMIT = 30  # a hazard of 1 to the last bit has no logarithm of what it leaves
-_TABLE_ITEMS = 200_000  # beyond, the item's input is computed per step: a table would take 768 bytes an item
+_TABLE_ITEMS = 200_000  # beyond, the item's input is computed per step: a table would take 384 bytes an item
+
+
+def _compact(table: Table) -> Table:
+    """Return the table in 16 bits a number if all of it fits, as that of a trained model does: more stays in caches."""
+    limits = np.iinfo(np.int16)
+    return table.astype(np.int16) if limits.min <= table.min() and table.max() <= limits.max else table
 
 
 def _window_tables(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -53,11 +59,10 @@ class Predictor:
         self.item_bias = grid["item_bias"].astype(np.float32)
         self.query = grid["query"]
         self._item_input = grid["item_input"]
-        self._item_table = (
-            self._item_inputs(np.arange(len(self.embedding))) if len(model.items) <= _TABLE_ITEMS else None
-        )
+        every = np.arange(len(self.embedding))
+        self._item_table = _compact(self._item_inputs(every)) if len(model.items) <= _TABLE_ITEMS else None
         tables = [grid[name] for name in ("action_gap", "hour_of_week", "context")]
-        self._other_table = np.rint(np.concatenate(tables) / WEIGHT_UNIT).astype(np.int32)
+        self._other_table = _compact(np.rint(np.concatenate(tables) / WEIGHT_UNIT).astype(np.int32))
         self._recurrence = Recurrence(grid["hidden"], grid["hidden_bias"])
         self._readout = grid["readout"] * STATE_UNIT
         self._readout_bias = grid["readout_bias"]

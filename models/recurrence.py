@@ -14,7 +14,7 @@ from models.grid import STATE_UNIT, WEIGHT_UNIT
 from models.state import HIDDEN, Floats, Ints
 
 States = npt.NDArray[np.int16]
-Table = npt.NDArray[np.int32]
+Table = npt.NDArray[np.int16] | npt.NDArray[np.int32]
 Integer: TypeAlias = np.integer[Any]
 
 _GATES = 3 * HIDDEN

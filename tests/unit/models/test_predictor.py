@@ -191,14 +191,23 @@ def test_model_without_items_knows_none() -> None:
     assert empty.advance(random_states(2), random_steps(2), np.array([1, 1])).shape == (2, HIDDEN)
 
 
-def test_more_items_than_the_table_takes_give_the_same_states(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("factor", "bits"), [(1, 16), (30, 32)])
+def test_more_items_than_the_table_takes_give_the_same_states(
+    monkeypatch: pytest.MonkeyPatch, factor: int, bits: int
+) -> None:
+    weights = MODEL.weights | {"item_input": MODEL.weights["item_input"] * factor}
+    loud = Model(MODEL.card, MODEL.items, weights)
+    with_table = Predictor(loud)
     monkeypatch.setattr(predictor, "_TABLE_ITEMS", MODEL_ITEMS - 1)
-    without_table = Predictor(MODEL)
+    without_table = Predictor(loud)
     assert without_table._item_table is None
-    assert SERVING._item_table is not None
+    assert with_table._item_table is not None
+    assert with_table._item_table.itemsize * 8 == bits
     lengths = np.full(20, 10)
     steps, states = random_steps(200), random_states(20)
-    assert without_table.advance(states, steps, lengths).tobytes() == SERVING.advance(states, steps, lengths).tobytes()
+    assert (
+        without_table.advance(states, steps, lengths).tobytes() == with_table.advance(states, steps, lengths).tobytes()
+    )
 
 
 def test_gate_tables_are_the_same_on_every_processor() -> None:
