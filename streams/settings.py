@@ -59,6 +59,7 @@ class Settings(BaseSettings):
     partitions: PositiveInt = 8  # of every input and output topic
     replication_factor: PositiveInt | None = None  # None: what the broker is set to
     group: Name = "nextact"
+    instance: Name | None = None  # of this worker alone: what comes back under it has its partitions again at once
     model: Path | None = None
     metrics_host: str = "127.0.0.1"
     metrics_port: Port = 9464

@@ -88,6 +88,7 @@ def make_app(settings: Settings, model: Predictor, metrics: Metrics, folder: Pat
         broker_session_timeout=float(settings.session_timeout_s),
         broker_heartbeat_interval=settings.session_timeout_s / 10,
         broker_rebalance_timeout=REBALANCE_TIMEOUT_S,
+        consumer_group_instance_id=settings.instance,
     )
     table = app.Table(TABLE, partitions=settings.partitions, key_type=bytes, value_type=bytes)
     events = UserEvents(app, table, model, options(settings), metrics, settings.clock == "stream")
