@@ -59,6 +59,9 @@ def _explained(error: Exception) -> str | None:
     """Return the line for an error that is none of ours to fix, None for a bug."""
     if isinstance(error, NextactError):
         return str(error)
+    refused = getattr(sys.modules.get("kafka.errors"), "AuthorizationError", None)
+    if refused is not None and isinstance(error, refused):
+        return f"this user lacks a right ({error}): add ACLs for it: docs/operations.md has the list"
     # an error of a module that was never imported cannot have come from it
     for module, name, prefix in (
         ("models.model_directory", "ModelDirectoryError", ""),

@@ -3,12 +3,12 @@
 import logging
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError, SaslAuthenticationFailedError, UnsupportedSaslMechanismError
 
 from streams.errors import BrokerUnavailable
 from streams.settings import Settings
@@ -146,34 +146,81 @@ def _reachable(settings: Settings) -> Iterator[None]:
             f"no broker answers: {'; '.join(problems)}. Start it, or correct KAFKA_BOOTSTRAP_SERVERS"
         )
     log, reasons = logging.getLogger("kafka"), _Reasons()
+    level = log.level
     log.addHandler(reasons)
+    log.setLevel(logging.WARNING)  # it may have been silenced
     log.propagate = False  # what it says while it tries again and again goes into one line
     try:
         yield
     except KafkaError:
-        protocol = settings.security_protocol
-        suspects = ["KAFKA_BOOTSTRAP_SERVERS", "KAFKA_SECURITY_PROTOCOL"]
-        suspects += ["KAFKA_SASL_*"] if "SASL" in protocol else []
-        suspects += ["KAFKA_SSL_*"] if "SSL" in protocol else []
-        raise BrokerUnavailable(
-            f"{','.join(settings.servers)} accepts connections and does not answer as a Kafka broker over {protocol}"
-            f" ({reasons.last}): correct {' or '.join(suspects)}"
-        ) from None
+        raise BrokerUnavailable(f"{','.join(settings.servers)} {not_let_in(settings, reasons.errors)}") from None
     finally:
         log.removeHandler(reasons)
+        log.setLevel(level)
         log.propagate = True
 
 
-class _Reasons(logging.Handler):
-    """Keeps why the last attempt failed: kafka-python tells it to its log, and not to its caller."""
+def not_let_in(settings: Settings, errors: Sequence[Exception]) -> str:
+    """Return why a broker does not let us in, and what to do: the most telling of the errors of all attempts."""
+    for error in errors:
+        if isinstance(error, SaslAuthenticationFailedError):
+            return (
+                "does not take this user name or password: correct KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD,"
+                f" or KAFKA_SASL_MECHANISM={settings.sasl_mechanism}"
+            )
+        if isinstance(error, UnsupportedSaslMechanismError):
+            return f"does not offer KAFKA_SASL_MECHANISM={settings.sasl_mechanism}: set another"
+    said = [str(error).splitlines()[0][:200] if str(error) else type(error).__name__ for error in errors]
+    for text in said:
+        for sign, advice in _TLS_ADVICE.items():
+            if sign in text:
+                words = text.rpartition("] ")[2].partition(" (_ssl")[0]
+                return advice.format(reason=words.removeprefix("certificate verify failed: ").rstrip("."))
+    protocol = settings.security_protocol
+    if "SASL" in protocol and any("disconnected" in text for text in said):  # over TLS the broker's answer may get lost
+        return (
+            "closes the connection when we log in: correct KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD,"
+            f" KAFKA_SASL_MECHANISM={settings.sasl_mechanism} or KAFKA_SECURITY_PROTOCOL={protocol}"
+        )
+    suspects = ["KAFKA_BOOTSTRAP_SERVERS", "KAFKA_SECURITY_PROTOCOL"]
+    suspects += ["KAFKA_SASL_*"] if "SASL" in protocol else []
+    suspects += ["KAFKA_SSL_*"] if "SSL" in protocol else []
+    return (
+        f"accepts connections and does not answer as a Kafka broker over {protocol}"
+        f" ({said[-1] if said else 'no reason given'}): correct {' or '.join(suspects)}"
+    )
 
-    last = "no reason given"
+
+_TLS_ADVICE = {
+    "certificate has expired": "shows a certificate that has expired: renew it on the broker",
+    "not yet valid": "shows a certificate that is not valid yet: compare the clocks, or renew it on the broker",
+    "mismatch": (
+        "shows a certificate for another name ({reason}): name the broker in KAFKA_BOOTSTRAP_SERVERS as its"
+        " certificate does"
+    ),
+    "CERTIFICATE_VERIFY_FAILED": (
+        "shows a certificate that nobody trusted here has signed ({reason}): name the file of the authority that did"
+        " in KAFKA_SSL_CAFILE"
+    ),
+    "alert": (
+        "refuses this client's certificate, or that there is none ({reason}): set KAFKA_SSL_CERTFILE and"
+        " KAFKA_SSL_KEYFILE to one that it trusts"
+    ),
+}
+"""What a client's TLS says, and what to do about it; the first that fits."""
+
+
+class _Reasons(logging.Handler):
+    """Keeps why attempts failed: kafka-python tells it to its log, and not to its caller."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.errors: list[Exception] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         arguments = record.args if isinstance(record.args, tuple) else ()
-        for error in arguments:
-            if isinstance(error, Exception) and record.levelno == logging.WARNING:  # errors repeat it in general words
-                self.last = (str(error) or type(error).__name__).splitlines()[0][:200]
+        errors = (error for error in arguments if isinstance(error, Exception))
+        self.errors += [error for error in errors if not isinstance(error, KafkaTimeoutError)]  # which says nothing
 
 
 def _connect_problem(server: str) -> str | None:

@@ -26,6 +26,7 @@ from streams.errors import NotDelivered
 from streams.letter_arrivals import arrivals
 from streams.letter_plan import Correction, Plan, plan
 from streams.letters import CLAIM_MS, Found, LetterLog, Selection, identity, newest
+from streams.rights import READ, WRITE
 from streams.settings import Settings
 from streams.topics import check_topics
 
@@ -76,10 +77,10 @@ def replay_letters(
         report: told how many are done.
 
     Raises:
-        BrokerUnavailable, TopicsMissing, PartitionsDiffer: there is nothing to read from or nowhere to send to.
+        BrokerError, TopicsError: there is nothing to read from or nowhere to send to.
         NotDelivered: some were not acknowledged; another call finds out about them.
     """
-    check_topics(settings, (*INPUTS, DEAD_LETTERS))
+    check_topics(settings, dict.fromkeys((*INPUTS, DEAD_LETTERS), (READ,) if dry_run else (READ, WRITE)))
     outcome = Outcome()
     with LetterLog(settings, selection) as log:
         log.read()

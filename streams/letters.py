@@ -17,8 +17,9 @@ from kafka import TopicPartition
 
 from schemas.dead_letters import REPLAY_OF, DeadLetter, Replay, decode_dead_letter
 from schemas.topics import DEAD_LETTERS, physical_name
-from streams.clients import consumer
+from streams.clients import admin, consumer
 from streams.errors import TopicsMissing
+from streams.rights import READ, check_rights
 from streams.settings import Settings
 from streams.topics import CREATE
 
@@ -96,12 +97,14 @@ class LetterLog:
         """Connect.
 
         Raises:
-            BrokerUnavailable, TopicsMissing: there is nothing to read from.
+            BrokerUnavailable, BrokerRefused, TopicsMissing: there is nothing to read from.
         """
         self.found: dict[Identity, Found] = {}
         self.unreadable = 0
         self._selection = selection
         name = physical_name(DEAD_LETTERS, settings.topic_prefix)
+        with admin(settings) as client:
+            check_rights(client, {name: (READ,)})
         self._client = consumer(settings, auto_offset_reset="earliest")
         numbers = self._client.partitions_for_topic(name)
         if not numbers:

@@ -39,6 +39,11 @@ class OncePerInterval(logging.Filter):
         return True
 
 
+def silence_clients() -> None:
+    """Keep kafka-python's lines off stderr: in a command that ends soon, what fails is said in one line of ours."""
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
+
 def configure_logging(
     level: Literal["debug", "info", "warning", "error"] = "info",
     style: Literal["auto", "json", "console"] = "auto",

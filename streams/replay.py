@@ -9,10 +9,11 @@ import msgspec
 import polars as pl
 
 from schemas.events import Event
-from schemas.topics import ACTION_OF_TOPIC, INPUTS, physical_name
+from schemas.topics import ACTION_OF_TOPIC, physical_name
 from streams.clients import producer
 from streams.delivery import Delivery
 from streams.errors import SettingsError
+from streams.rights import SENDER
 from streams.settings import Settings
 from streams.topics import CREATE_FOR_REPLAY, check_topics, retention_ms
 
@@ -53,11 +54,11 @@ def replay(settings: Settings, events: pl.DataFrame, speed: float = MAX_SPEED, r
         report: told of the progress.
 
     Raises:
-        BrokerUnavailable, TopicsMissing, PartitionsDiffer: there is nowhere to send to.
+        BrokerUnavailable, BrokerRefused, TopicsMissing, PartitionsDiffer: there is nowhere to send to.
         SettingsError: the topics would delete events as old as these.
         NotDelivered: some were not acknowledged.
     """
-    check_topics(settings, INPUTS)
+    check_topics(settings, SENDER)
     _check_retention(settings, events)
     names = {action: physical_name(topic, settings.topic_prefix) for action, topic in TOPIC_OF_ACTION.items()}
     counts: Counter[str] = Counter()

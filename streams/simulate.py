@@ -11,10 +11,11 @@ import msgspec
 from models.simulator import Shop
 from models.simulator import simulate as shoppers
 from models.simulator.shopper import Observed
-from schemas.topics import INPUTS, physical_name
+from schemas.topics import physical_name
 from streams.clients import producer
 from streams.delivery import Delivery
 from streams.replay import TOPIC_OF_ACTION, Report, Sent
+from streams.rights import SENDER
 from streams.settings import Settings
 from streams.topics import check_topics
 
@@ -47,11 +48,11 @@ def simulate(
         stop: ends it when set; what was sent by then is still acknowledged and counted, within a few seconds.
 
     Raises:
-        BrokerUnavailable, TopicsMissing, PartitionsDiffer: there is nowhere to send to.
+        BrokerUnavailable, BrokerRefused, TopicsMissing, PartitionsDiffer: there is nowhere to send to.
         NotDelivered: some were not acknowledged.
     """
     stop = stop or Flag()
-    check_topics(settings, INPUTS)
+    check_topics(settings, SENDER)
     names = {action: physical_name(topic, settings.topic_prefix) for action, topic in TOPIC_OF_ACTION.items()}
     counts: Counter[str] = Counter()
     start_s = time.monotonic()

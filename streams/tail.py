@@ -10,8 +10,9 @@ import msgspec
 from kafka import TopicPartition
 
 from schemas.topics import ACTION_OF_TOPIC, CHURN_RISK, DEAD_LETTERS, NEXT_ACTIONS, RECOMMENDATIONS, Topic, topics
-from streams.clients import consumer
+from streams.clients import admin, consumer
 from streams.errors import SettingsError, TopicsMissing
+from streams.rights import READ, check_rights
 from streams.settings import Settings
 from streams.topics import CREATE
 
@@ -60,10 +61,12 @@ def tail(
 
     Raises:
         SettingsError: it is none of our topics.
-        BrokerUnavailable, TopicsMissing: there is nothing to read from.
+        BrokerUnavailable, BrokerRefused, TopicsMissing: there is nothing to read from.
     """
     described = find_topic(settings, topic)
     key = None if user is None else user.encode()
+    with admin(settings) as asking:
+        check_rights(asking, {described.name: (READ,)})
     with consumer(settings, auto_offset_reset="earliest") as client:
         numbers = client.partitions_for_topic(described.name)
         if not numbers:

@@ -1,15 +1,17 @@
 """Create the topics, and check that those on the broker are as the pipeline needs them."""
 
 import time
+from collections.abc import Collection, Mapping
 from typing import Literal, NamedTuple
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import KafkaError, for_code
+from kafka.errors import KafkaError, KafkaTimeoutError, for_code
 
 from schemas.topics import INPUTS, ITEMS, MODELS, Topic, topics
 from streams.clients import admin
 from streams.errors import BrokerRefused, PartitionsDiffer, TopicsMissing
+from streams.rights import DESCRIBE, WORKER, check_group_rights, check_rights
 from streams.settings import Settings
 
 TABLE = "users"
@@ -18,7 +20,7 @@ TABLE = "users"
 FOR_EVER = "-1"
 CREATE = "nextact topics create"
 CREATE_FOR_REPLAY = "nextact topics create --for-replay"
-_EXISTS = 36
+_UNKNOWN, _EXISTS = 3, 36
 _PATIENCE_S = 10.0
 
 
@@ -54,25 +56,32 @@ def create_topics(settings: Settings, *, for_replay: bool = False) -> list[Topic
     return [TopicStatus(t.name, t.partitions, "kept" if t.name in there else "created") for t in wanted]
 
 
-def check_topics(settings: Settings, logical: tuple[str, ...] | None = None) -> None:
-    """Make sure that topics are there, with the number of partitions that the settings say.
+def check_topics(
+    settings: Settings, needs: Mapping[str, Collection[str]] = WORKER, *, group: str | None = None
+) -> None:
+    """Make sure that topics are there, with the number of partitions that the settings say, and that we may use them.
 
     Args:
         settings: broker, prefix and number of partitions.
-        logical: names without prefix; None: all.
+        needs: what will be done with each topic, as in `streams.rights`, by its name without prefix.
+        group: the consumer group that will be joined.
 
     Raises:
         BrokerUnavailable: nothing that speaks Kafka answers.
+        BrokerRefused: this user has no right to do it.
         TopicsMissing: some are not there.
         PartitionsDiffer: one has another number of partitions.
     """
-    wanted = [topic for topic in _wanted(settings) if logical is None or topic.logical in logical]
+    wanted = [topic for topic in _wanted(settings) if topic.logical in needs]
     with admin(settings) as client:
-        there = set(client.list_topics())
-        missing = [topic.name for topic in wanted if topic.name not in there]
+        described = client.describe_topics([topic.name for topic in wanted])
+        check_rights(client, {topic.name: needs[topic.logical] for topic in wanted}, described=described)
+        missing = [topic["name"] for topic in described if topic["error_code"] == _UNKNOWN]
         if missing:
             raise TopicsMissing(f"missing topics: {', '.join(missing)}. Create them with `{CREATE}`")
-        _check_partitions(settings, wanted, _partitions(client, wanted))
+        _check_partitions(settings, wanted, {topic["name"]: len(topic["partitions"]) for topic in described})
+        if group is not None:
+            check_group_rights(client, group)
 
 
 def retention_ms(settings: Settings, logical: tuple[str, ...] = INPUTS) -> dict[str, int]:
@@ -113,7 +122,11 @@ def _create(client: KafkaAdminClient, settings: Settings, missing: list[Topic], 
             reason = topic.get("error_message") or for_code(topic["error_code"]).__name__
             advice = "check this user's rights, NEXTACT_PARTITIONS and NEXTACT_REPLICATION_FACTOR"
             raise BrokerRefused(f"the broker does not create topic {topic['name']} ({reason.rstrip('.')}): {advice}")
-    client.wait_for_topics(list(request))
+    try:
+        client.wait_for_topics(list(request))
+    except KafkaTimeoutError as error:
+        check_rights(client, dict.fromkeys(request, (DESCRIBE,)))
+        raise BrokerRefused(f"the topics do not come up ({error}): look after the broker") from None
 
 
 def _config(topic: Topic, *, for_replay: bool) -> dict[str, str]:

@@ -53,11 +53,12 @@ def list_(
 
     from streams.letter_lines import json_line
     from streams.letters import LetterLog, newest
-    from streams.logs import configure_logging
+    from streams.logs import configure_logging, silence_clients
     from streams.settings import read_settings
 
     settings = read_settings()
     configure_logging("warning", settings.log_format)
+    silence_clients()
     with LetterLog(settings, _selection(settings, reason, topic, id_, since, until)) as log:
         log.read()
         found = newest((each for each in log.found.values() if not open_only or each.sent is None), limit)
@@ -114,12 +115,13 @@ def replay(
     from streams.letter_lines import read_corrections
     from streams.letter_plan import Correction
     from streams.letter_replay import replay_letters
-    from streams.logs import configure_logging
+    from streams.logs import configure_logging, silence_clients
     from streams.progress import counting
     from streams.settings import read_settings
 
     settings = read_settings()
     configure_logging("warning", settings.log_format)
+    silence_clients()
     if not (everything or reason or topic or id_ or since or until or limit or corrected):
         raise SettingsError(
             "say which letters: --reason, --topic, --id, --since, --until, --limit or --from; else --all"

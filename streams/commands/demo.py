@@ -27,7 +27,6 @@ def demo(
 
     Example:  nextact demo --events 20000
     """
-    import logging
     from contextlib import closing
 
     from msgspec import json
@@ -35,12 +34,12 @@ def demo(
 
     from streams.demo import Demo, run_demo
     from streams.demo_view import LiveViewer, TextViewer, in_words
-    from streams.logs import configure_logging
+    from streams.logs import configure_logging, silence_clients
     from streams.settings import read_settings
 
     settings = read_settings()
     configure_logging("error", settings.log_format)
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # a broker that is lost ends the demo with one line
+    silence_clients()
     console = Console(stderr=True)
     chosen = Demo(events=events, rate=rate, users=users, model=model)
     if console.is_terminal or picture is not None:

@@ -17,7 +17,7 @@ def tail(
 
     Example:  nextact tail churn-risk --user u000042 --from-beginning
     """
-    from streams.logs import configure_logging
+    from streams.logs import configure_logging, silence_clients
     from streams.settings import read_settings
     from streams.tail import json_line, readable_line
     from streams.tail import tail as read
@@ -25,5 +25,7 @@ def tail(
     line = json_line if as_json else readable_line
     settings = read_settings()
     configure_logging("warning", settings.log_format)
+    if until_now:
+        silence_clients()
     for message in read(settings, topic, user=user, from_beginning=from_beginning, limit=limit, follow=not until_now):
         typer.echo(line(message))

@@ -28,10 +28,12 @@ def create(
     from rich.console import Console
     from rich.table import Table
 
+    from streams.logs import silence_clients
     from streams.settings import read_settings
     from streams.topics import create_topics
 
     settings = read_settings()
+    silence_clients()
     table = Table("topic", "partitions", "")
     for topic in create_topics(settings, for_replay=for_replay):
         table.add_row(topic.name, str(topic.partitions), topic.status)

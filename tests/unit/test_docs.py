@@ -21,6 +21,7 @@ from streams.chunk.failure import EXIT_CONFIGURATION, EXIT_RESTART
 from streams.cli import TERMINATED, USAGE_ERROR, app
 from streams.commands.demo import UNANSWERED
 from streams.metrics import Metrics
+from streams.rights import WORKER
 from streams.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -139,6 +140,15 @@ def test_backtest_and_contract_say_that_silence_is_left_out() -> None:
     shown = " ".join(CliRunner().invoke(app, ["backtest", "--help"]).output.split())
     assert "trigger silence" in shown
     assert "but for trigger `silence`" in CONTRACT
+
+
+def test_rights_of_a_worker_are_listed_as_it_asks_for_them() -> None:
+    listed: dict[str, tuple[str, ...]] = {}
+    [cell] = [rights for who, rights in table(section(OPERATIONS, "Security")) if who == "worker"]
+    for part in cell.split(";"):
+        operations = tuple(re.findall(r"\b[A-Z_]{4,}\b", part))
+        listed |= dict.fromkeys(codes(part), operations)
+    assert listed == WORKER
 
 
 def test_topic_tables_list_every_topic_with_its_key_and_retention() -> None:
