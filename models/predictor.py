@@ -1,10 +1,9 @@
-"""The network as it serves: numpy, batched over users, every sum exact, so that no order or grouping changes a bit.
+"""The network as it serves: every sum exact, so that no order or grouping of users changes a bit.
 
 Floating-point sums depend on their order, and a matrix product orders them by the shape of its batch. Here nothing
-rounds but where it says so: the recurrent state is an integer in units of 2**-14, weights are multiples of 2**-12, a
-product of the two summed over the state needs under 40 of the 53 bits of a float64. Gates are tables of sigmoid and
-tanh whose entries lie far from where rounding turns: another processor's `exp` gives the same recurrent states, to the
-bit. The heads call `exp` itself, so their last bit may be another there.
+rounds but where it says so: states are integers in units of 2**-14 (`recurrence`), weights are multiples of 2**-12, a
+product of the two summed over the state needs under 40 of the 53 bits of a float64. The heads call `exp`, so their
+last bit may be another on another processor; the recurrent states are the same.
 """
 
 import numpy as np
