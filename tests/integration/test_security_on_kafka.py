@@ -104,9 +104,12 @@ def test_every_command_works_with_a_password_over_tls_and_no_more_rights_than_th
         back_door.send(inputs[0], b"{", b"u").get(10)
 
     settings_of_worker = settings.model_copy(
-        update={"bootstrap_servers": broker.scram, "security_protocol": "SASL_SSL", "log_level": "debug"}
+        update={"bootstrap_servers": broker.scram, "security_protocol": "SASL_SSL"}
     )
-    with Worker(settings_of_worker, tmp_path / "log", worker | {"NEXTACT_LOG_LEVEL": "debug"}) as running:
+    as_by_default = {"NEXTACT_METRICS_HOST": ""}
+    with Worker(
+        settings_of_worker, tmp_path / "log", worker | as_by_default | {"NEXTACT_LOG_LEVEL": "debug"}
+    ) as running:
         replayed = nextact(settings, shop, "replay", str(tmp_path / "log.parquet"), "--json")
         assert json.loads(replayed.stdout)["events"] == 1, replayed
         simulated = nextact(settings, shop, "simulate", "--events", "50", "--rate", "1000", "--json")
