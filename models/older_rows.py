@@ -1,0 +1,71 @@
+"""Rows of older layouts, as a changelog may still hold them: read, and made rows of today.
+
+What the ring says stays; the recurrent states are of no use any more and are made again from the ring when the user
+acts next, as after a change of the model. What an event before the ring had done to them is lost with that.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from models.state import LAYOUT, RING, ROW, Rows, empty_rows, high_bits
+
+_FIRST = np.dtype(
+    [
+        ("applied", "<i8", 3),
+        ("newest_ms", "<i8"),
+        ("base_ms", "<i8"),
+        ("rescore_ms", "<i8"),
+        ("model", "<u4"),
+        ("accepted", "<u4"),
+        ("late", "<u4"),
+        ("total", "<u4", 3),
+        ("silent_s", "<u4"),
+        ("ring_item", "<u4", RING),
+        ("ring_id", "<u4", RING),
+        ("ring_ts_low", "<u4", RING),
+        ("ring_ts_high", "<u2", RING),
+        ("days", "<u2", (3, 14)),
+        ("base", "<i2", 64),
+        ("now", "<i2", 64),
+        ("minutes", "u1", (3, 12)),
+        ("hours", "u1", (3, 24)),
+        ("ring_action", "u1", RING),
+        ("ring_context", "u1", RING),
+        ("layout", "u1"),
+        ("band", "u1"),
+        ("pad", "u1", 2),
+    ]
+)
+"""Layout 1, 784 bytes: time and action of the ring in fields of their own."""
+
+
+def _from_first(old: Rows) -> Rows:
+    rows = empty_rows(len(old))
+    for name in set(_FIRST.names or ()) & set(ROW.names or ()) - {"base", "now", "model", "layout"}:
+        rows[name] = old[name]
+    ts_ms = old["ring_ts_low"].astype(np.int64) | old["ring_ts_high"].astype(np.int64) << 32
+    rows["ring_high"] = high_bits(ts_ms, old["ring_action"].astype(np.int64))
+    return rows
+
+
+_OLDER: Mapping[int, tuple[np.dtype[np.void], Callable[[Rows], Rows]]] = {1: (_FIRST, _from_first)}
+"""By number of the layout: how its rows lie, and what makes rows of today of them."""
+
+
+def migrated(row: bytes) -> Rows | None:
+    """Return the row of today [1] that a row of any layout is; None if these bytes are a row of none.
+
+    >>> migrated(empty_rows(1).tobytes()) == empty_rows(1), migrated(b"no row")
+    (array([ True]), None)
+    """
+    if len(row) == ROW.itemsize:
+        rows: Rows = np.frombuffer(row, ROW)
+        if rows["layout"][0] == LAYOUT:
+            return rows
+    for number, (layout, convert) in _OLDER.items():
+        if len(row) == layout.itemsize:
+            old = np.frombuffer(row, layout)
+            if old["layout"][0] == number:
+                return convert(old)
+    return None

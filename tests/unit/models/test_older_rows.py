@@ -1,0 +1,52 @@
+"""Rows that an older version wrote become rows of today, and go on as if the model had changed."""
+
+import base64
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from builders import InputRecord
+from chunks import MODEL, handle
+
+from models.history import NO_EVENTS, apply
+from models.older_rows import migrated
+from models.state import RING, Rows, empty_rows
+from schemas.topics import INPUTS
+from streams.pipeline import Origin
+from streams.user_rows import UserRows
+
+RECORDED = json.loads((Path(__file__).parents[2] / "data" / "rows_of_layout_1.json").read_text())
+"""Rows as layout 1 had them, written by its code, and the events that made them: id, item, ts_ms, action."""
+
+
+def of_today() -> dict[str, Rows]:
+    """What this version makes of the same events, in the same chunk."""
+    chunk: dict[Origin, list[InputRecord]] = {}
+    for user, events in RECORDED["events"].items():
+        for event_id, item, ts_ms, action in events:
+            value = {"event_id": event_id, "user_id": user, "item_id": item, "ts_ms": ts_ms}
+            part = chunk.setdefault(Origin(INPUTS[action], 3), [])
+            part.append(InputRecord(user.encode(), msgspec.json.encode(value), len(part), ts_ms))
+    users = UserRows()
+    handle(users, chunk)
+    return {user: users.read(3, [user.encode()]) for user in RECORDED["events"]}
+
+
+@pytest.mark.parametrize("user", RECORDED["rows"])
+def test_recorded_row_goes_on_as_todays_row_does(user: str) -> None:
+    row = migrated(base64.b64decode(RECORDED["rows"][user]))
+    expected = of_today()[user]
+    assert row is not None
+    if expected["accepted"][0] > RING:  # what left the ring is no longer in the states
+        expected["base"], expected["model"] = 0, 0
+        apply(expected, NO_EVENTS, MODEL)
+        assert expected["base_ms"][0] > 0
+    apply(row, NO_EVENTS, MODEL)
+    assert row.tobytes() == expected.tobytes()
+
+
+def test_row_of_no_layout_is_none() -> None:
+    row = empty_rows(1)
+    row["layout"] = 200
+    assert [migrated(data) for data in (b"", row.tobytes(), bytes(784), bytes(5000))] == [None] * 4
