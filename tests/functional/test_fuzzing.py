@@ -12,6 +12,7 @@ from random import Random
 from zlib import crc32
 
 import pytest
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from builders import InputRecord
 from chunks import MODEL, NOW_MS, content, handle, validate
@@ -22,7 +23,9 @@ from schemas.events import Event, Reason, Rejected, decode_event, decode_events
 from schemas.fields import MAX_LENGTH
 from schemas.topics import DEAD_LETTERS, INPUTS, OUTPUTS
 from streams.chunk.producer import _Written
+from streams.chunk.reading import Unread
 from streams.chunk.records import Batch, single_records
+from streams.fetched import KEY, VALUE_END
 from streams.options import Options
 from streams.outputs import Output
 from streams.pipeline import Origin, Result, rescore
@@ -33,6 +36,7 @@ PAYLOADS = int(os.environ.get("FUZZ_PAYLOADS", "20000"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 SIZES = (1, 2, 7, 60, 600, 3000)
 PARTITIONS = 3
+HEAD_BYTES = 61  # of a record batch
 OPTIONS = Options(prefix="shop.")
 DAY_MS = 86_400_000
 
@@ -63,6 +67,50 @@ def test_every_payload_is_an_event_or_refused_with_a_reason() -> None:
         expected = {reason.value for reason in Reason} - {Reason.UNKNOWN_ITEM, Reason.OVERSIZED}
         assert expected <= reasons.keys()
         assert reasons["event"] > PAYLOADS / 6
+
+
+def test_batch_that_was_tampered_with_is_refused_or_read_within_its_bytes() -> None:
+    source, random = records(SEED + 2), Random(SEED)
+    outcomes: Counter[str] = Counter()
+    for _ in range(PAYLOADS // 10):
+        some = [record for record in islice(source, random.choice((1, 2, 5, 40))) if len(record.value or b"") < 5000]
+        whole = _batch(some, random.choice((0, 0, 0, 1, 2, 3, 4)))  # codecs
+        read = Unread(whole, 0, check_crcs=True).take(len(some) + 1)
+        assert [read.value(k) for k in range(len(read))] == [record.value for record in some]
+        try:
+            read = Unread(_tampered(whole, random), 0, check_crcs=False).take(100)
+        except Exception as error:  # noqa: BLE001 - any says that the batch is not what it was
+            outcomes[type(error).__name__] += 1
+            continue
+        outcomes["read"] += 1
+        key, key_end, value, value_end = read.columns[KEY : VALUE_END + 1]
+        for begin, end in ((key, key_end), (value, value_end)):
+            assert ((begin == -1) & (end == -1) | (begin >= 0) & (begin <= end) & (end <= len(read.data))).all()
+    assert min(outcomes["read"], outcomes["CorruptRecordException"]) > PAYLOADS / 1000
+
+
+def _batch(some: list[InputRecord], codec: int) -> bytes:
+    builder = DefaultRecordBatchBuilder(2, codec, 0, -1, -1, 0, 1 << 22)
+    for offset, record in enumerate(some):
+        builder.append(offset, record.timestamp % 2**45, record.key, record.value, list(record.headers))
+    return bytes(builder.build())
+
+
+def _tampered(whole: bytes, random: Random) -> bytes:
+    data = bytearray(whole)
+    for _ in range(random.choice((1, 1, 2, 6))):
+        at = random.randrange(HEAD_BYTES, max(len(data), HEAD_BYTES + 1))
+        match random.randrange(4):
+            case 0:
+                data[at : at + 1] = random.randbytes(1)
+            case 1:
+                data[at : at + 1] = random.choice((b"\x00", b"\x01", b"\x7f", b"\x80", b"\xff", b"\xfe"))
+            case 2:
+                data[at:at] = b"\xff" * random.randrange(1, 11)  # a length beyond all bounds
+            case _:
+                del data[at : at + random.randrange(1, 9)]
+    data[8:12] = (len(data) - 12).to_bytes(4, "big")
+    return bytes(data)
 
 
 def _check_event(event: Event, record: InputRecord) -> None:
