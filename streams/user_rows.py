@@ -31,6 +31,7 @@ class PartitionRows:
         self._index = KeyIndex()
         self._plain = np.dtype(f"V{empty.itemsize}")  # numpy copies rows without fields four times as fast
         self._held = Growing(self._plain)
+        self._last: tuple[Sequence[bytes], Ints] = ([], np.zeros(0, np.int64))  # keys that were read, and their places
         self._lock = Lock()  # compiled loops let other threads run: none may read while arrays move
 
     def __len__(self) -> int:
@@ -58,6 +59,7 @@ class PartitionRows:
             if not len(self):
                 return self._empty.repeat(len(keys))
             places = self._index.find(keys)
+            self._last = list(keys), places
             rows = self._held.array.take(places, mode="clip").view(self._empty.dtype)
         missing = np.flatnonzero(places < 0)
         if len(missing):
@@ -67,9 +69,18 @@ class PartitionRows:
     def write(self, keys: Sequence[bytes], rows: Rows) -> None:
         """Replace or add the rows of these users; a user that stands there twice gets the last."""
         with self._lock:
-            places = self._index.add(keys)
+            places = self._places(keys)
             self._held.reserve(len(self))
             self._held.array[places] = rows.view(self._plain)
+
+    def _places(self, keys: Sequence[bytes]) -> Ints:
+        asked, found = self._last
+        if keys != asked:  # most often they are the very ones that were read
+            return self._index.add(keys)
+        missing = np.flatnonzero(found < 0)
+        if len(missing):
+            found[missing] = self._index.add([keys[k] for k in missing.tolist()])
+        return found
 
     def write_spans(self, keys: Spans, row: Ints) -> None:
         """Do as `write` does, for keys and rows that lie in the same bytes.
