@@ -19,7 +19,8 @@ test: $(READY) ## Run all tests: ARGS="tests/unit -k ring" picks some, KAFKA_HOM
 	$(BIN)/pytest $(ARGS)
 
 fuzz: $(READY) ## Feed random bytes to decoder and chunk: make fuzz N=1000000 SEED=7
-	FUZZ_PAYLOADS=$(or $(N),1000000) FUZZ_SEED=$(or $(SEED),1) $(BIN)/pytest -q -s tests/functional/test_fuzzing.py
+	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(VENV)/numba-checked FUZZ_PAYLOADS=$(or $(N),1000000) \
+	  FUZZ_SEED=$(or $(SEED),1) $(BIN)/pytest -q -s tests/functional/test_fuzzing.py
 
 check: $(READY) ## Lint, formatting, types, direction of imports
 	$(BIN)/ruff check .
