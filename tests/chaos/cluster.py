@@ -97,7 +97,7 @@ class Cluster:
         except BaseException:
             self._end()
             raise
-        self._admin = confluent_kafka.admin.AdminClient(arguments(self.settings))
+        self._admin = confluent_kafka.admin.AdminClient(arguments(self.settings) | {"log_level": 2})
         return self
 
     def __exit__(
@@ -160,7 +160,8 @@ class Cluster:
     def _configure(self, config: dict[str, str]) -> None:
         name = changelog(self.settings).name
         with admin(self.settings) as client:
-            client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, config)])
+            # the node that is asked may not have heard of the topic yet, nor of its settings
+            client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, config)], raise_on_unknown=False)
 
     def move_leaders(self, chance: random.Random) -> int:
         """Give every partition of ours another leader; return how many have one now."""

@@ -85,7 +85,7 @@ def chaos(settings: Settings, plan: Plan, out: Path, journal: Journal) -> Report
     """
     if settings.home is None:
         raise Stuck("KAFKA_HOME is not set: it names a folder with Apache Kafka's jars in libs/, which Java 17 runs")
-    out.mkdir(parents=True, exist_ok=True)
+    (out / "logs").mkdir(parents=True, exist_ok=True)
     began_s = time.time()
     models = [out / "models" / str(number) for number in range(2)]
     for number, folder in enumerate(models):
