@@ -10,6 +10,15 @@ from typing import NamedTuple
 from chaos.cluster import Cluster, Node
 from chaos.fleet import Fleet, Member
 from chaos.journal import Journal
+from chaos.producer import Producer
+
+
+_HELD_S = 2.5
+"""How long events are held back before a worker is paused: then it has much to do at once."""
+
+
+_THEN_KILLED = 0.4
+"""How often the others are killed as soon as a paused worker goes on."""
 
 
 class Change(NamedTuple):
@@ -28,6 +37,7 @@ class Stage:
         chance: makes what a fault does follow from the seed.
         session_s: of the workers.
         most_workers: beyond it, starting another stops one in good order too.
+        producer: sends.
         tick: keeps everything else going during a wait.
         later: what is to be done when.
         changes: of the model.
@@ -40,6 +50,7 @@ class Stage:
     session_s: float
     most_workers: int
     tick: Callable[[], None]
+    producer: Producer | None = None
     later: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
 
@@ -53,6 +64,13 @@ class Stage:
         for entry in [entry for entry in self.later if entry[0] <= now_s]:
             self.later.remove(entry)
             entry[1]()
+
+    def wait(self, seconds: float) -> None:
+        """Wait, while everything else goes on."""
+        end_s = time.monotonic() + seconds
+        while time.monotonic() < end_s:
+            self.tick()
+            time.sleep(0.02)
 
     def victim(self) -> Member:
         """Return a worker that runs, drawn by chance; wait until there is one."""
@@ -82,17 +100,31 @@ def stop_worker(stage: Stage) -> str:
 
 
 def pause_worker(stage: Stage) -> str:
-    """Stop a worker's process for longer than its session, then let it go on: a zombie."""
-    member, pause_s = stage.victim(), stage.session_s + stage.chance.uniform(1.5, 5)
+    """Stop a worker's process, with work in its hands, for longer than its session; then let it go on: a zombie."""
+    pause_s = stage.session_s + stage.chance.uniform(1.5, 5)
+    busy_s = stage.chance.uniform(0.005, 0.06)
+    kill_s = stage.chance.uniform(0.01, 0.2) if stage.chance.random() < _THEN_KILLED else None
+    if stage.producer is not None:
+        stage.producer.hold_back()
+        stage.wait(_HELD_S)
+        stage.producer.let_go()
+        time.sleep(busy_s)  # in the midst of a chunk, if all goes well
+    member = stage.victim()
 
     def resume() -> None:
         if member.code is None and member.paused:
             member.resume()
             stage.journal.say(f"{member.name} goes on")
+            if kill_s is not None:
+                time.sleep(kill_s)
+                for other in stage.fleet.awake:
+                    if other is not member:
+                        other.shoot()
+                        stage.journal.say(f"{other.name} is killed, before it can mend what the other one wrote")
 
     member.pause()
     stage.after(pause_s, resume)
-    return f"{member.name} for {pause_s:.1f} s"
+    return f"{member.name} for {pause_s:.1f} s{'' if kill_s is None else ', then the others are killed'}"
 
 
 def start_worker(stage: Stage) -> str:

@@ -110,7 +110,8 @@ def make_report(
     for fault in struck:
         kinds.setdefault(fault.kind, []).append(fault)
     exits = Counter(f"{end.cause}: {end.code}," for end in fleet.ended)
-    allowed = {("SIGTERM", 0), ("SIGKILL", -9), ("SIGTERM, then SIGKILL", -9)}
+    allowed = {("SIGTERM", 0), ("SIGTERM", -15), ("SIGKILL", -9), ("SIGTERM, then SIGKILL", -9)}
+    # -15: before it could listen to signals, it had nothing to lose
     unexpected = [
         f"{end.worker} at {clock(end.at_s)}: {end.code} after {end.cause}: {end.why}"
         for end in fleet.ended

@@ -140,7 +140,7 @@ class _Run:
         start_ms = int(time.time() * 1000) + 200
         flow = messages(plan.seed, plan.users, ITEMS * 2, plan.rate, start_ms)  # half of the items are unknown
         with Watch(self._settings) as watch, Producer(self._settings, flow, start_ms) as producer:
-            self._watch, self._producer = watch, producer
+            self._watch, self._producer, self.stage.producer = watch, producer, producer
             self._wait_until("every partition is answered", self._answering)
             self._pause(*plan.calm_s)
             kinds = deal(self._chance, plan.faults, plan.kinds)

@@ -15,6 +15,10 @@ from streams.benchmark.open_loop import arguments
 from streams.settings import Settings
 
 
+MOMENT_S = 1.0
+"""Events of a partition come much more often than that."""
+
+
 class Watch(Thread):
     """Reads the answers as they come, in a thread of its own. Use it in a `with` block.
 
@@ -79,10 +83,13 @@ def resumed_after_s(times: Sequence[Sequence[float]], struck_s: float, next_s: f
 
     >>> resumed_after_s([[0.0, 1.0, 1.5, 9.0, 9.1, 11.0]], struck_s=2.0, next_s=9.05)
     7.0
+    >>> resumed_after_s([[0.0, 1.0, 1.5, 9.0, 9.1, 11.0]], struck_s=0.5, next_s=2.0)
+    0.5
     """
     longest = 0.0
     for answered in times:
         for before, after in zip(answered, answered[1:], strict=False):
-            if after > struck_s and struck_s - 1 <= before < next_s:
+            # the last answer before a fault is a moment older than it
+            if after > struck_s and struck_s - MOMENT_S <= before and (before < next_s - MOMENT_S or after <= next_s):
                 longest = max(longest, after - max(before, struck_s))
     return longest
