@@ -13,6 +13,12 @@ LATE, TWICE, POISON = 0.10, 0.05, 0.03
 MOST_OVERTAKEN = 4
 """Events of the same user that come before one that is late: fewer than the ring holds, with room for outages."""
 
+GONE = 0.015
+"""Share of the users who never act again, in each round; others come in their place.
+
+What is wrong in the row of a user who acts on is often written over soon; in theirs it stays.
+"""
+
 _VIEWS, _CLICKS = 0.80, 0.95
 
 
@@ -37,17 +43,17 @@ def messages(seed: int, users: int, items: int, rate: float, start_ms: int) -> I
 
     Args:
         seed: same seed, same messages.
-        users: number of users.
+        users: number of users at a time.
         items: number of items.
         rate: events a second.
         start_ms: time of the first event.
     """
     chance = random.Random(seed)
     held: dict[int, deque[tuple[int, Message]]] = {}  # of each user: number of its events still to pass, message
-    step_ms, number, order = 1000 / rate, 0, list(range(users))
+    step_ms, number, order, known = 1000 / rate, 0, list(range(users)), users
     while True:
         chance.shuffle(order)
-        for user in order:
+        for place, user in enumerate(order):
             due_ms = round(number * step_ms)
             message = _event(chance, number, user, items, start_ms, due_ms)
             now = [message]
@@ -63,6 +69,9 @@ def messages(seed: int, users: int, items: int, rate: float, start_ms: int) -> I
                 now.append(_poison(chance, number, user, start_ms, due_ms))
             yield from now
             number += 1
+            if chance.random() < GONE:
+                order[place], known = known, known + 1
+                held.pop(user, None)
 
 
 def _passed(waiting: deque[tuple[int, Message]], due_ms: int) -> list[Message]:
