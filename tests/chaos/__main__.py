@@ -27,7 +27,7 @@ def main(
     workers: Annotated[int, typer.Option(min=1, help="Workers to begin with.")] = 2,
     overlap: Annotated[float, typer.Option(min=0, max=1, help="Share of faults that strike during another.")] = 0.3,
     session_s: Annotated[int, typer.Option(min=1, max=60, help="Session timeout of the workers, s.")] = 5,
-    compaction_lag_ms: Annotated[int, typer.Option(min=0, help="min.compaction.lag.ms of the changelog.")] = 15_000,
+    compaction_lag_ms: Annotated[int, typer.Option(min=0, help="min.compaction.lag.ms of the changelog.")] = 40_000,
     out: Annotated[Path, typer.Option(help="Folder for reports and logs; a run replaces what is there.")] = Path(
         ".nextact/chaos"
     ),

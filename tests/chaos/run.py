@@ -63,7 +63,7 @@ class Plan:
         overlap: float = 0.3,
         calm_s: tuple[float, float] = (1.0, 4.0),
         session_s: int = 5,
-        compaction_lag_ms: int = 15_000,
+        compaction_lag_ms: int = 40_000,
     ) -> None:
         self.faults, self.seed, self.kinds = faults, seed, kinds or list(FAULTS)
         self.rate, self.users, self.workers = rate, users, workers
