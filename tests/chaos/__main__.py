@@ -23,7 +23,9 @@ def main(
     seed: Annotated[int, typer.Option(help="Same seed: same faults in the same order, same messages.")] = 1,
     only: Annotated[str, typer.Option(help=f"Kinds of faults, with commas between: {', '.join(FAULTS)}.")] = "",
     rate: Annotated[float, typer.Option(min=1, help="Events a second.")] = 200.0,
-    users: Annotated[int, typer.Option(min=1, help="Number of users: a third of the rate each second is theirs.")] = 600,
+    users: Annotated[
+        int, typer.Option(min=1, help="Number of users: a third of the rate each second is theirs.")
+    ] = 600,
     workers: Annotated[int, typer.Option(min=1, help="Workers to begin with.")] = 2,
     overlap: Annotated[float, typer.Option(min=0, max=1, help="Share of faults that strike during another.")] = 0.3,
     session_s: Annotated[int, typer.Option(min=1, max=60, help="Session timeout of the workers, s.")] = 5,

@@ -1,4 +1,4 @@
-"""The faults, one function each. All act from the main thread: what is started here dies with the thread that did it."""
+"""The faults, one function each. All act from the main thread: a process that is started dies with its thread."""
 
 import random
 import shutil
@@ -11,7 +11,6 @@ from chaos.cluster import Cluster, Node
 from chaos.fleet import Fleet, Member
 from chaos.journal import Journal
 from chaos.producer import Producer
-
 
 _HELD_S = 2.5
 """How long events are held back before a worker is paused: then it has much to do at once."""

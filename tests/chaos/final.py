@@ -11,7 +11,7 @@ from kafka import TopicPartition
 from models.state import Rows
 from schemas.topics import INPUTS, physical_name
 from streams.benchmark.open_loop import arguments
-from streams.chunk.table import ID_BYTES, MARKER, VALUE
+from streams.chunk.table import MARKER, VALUE
 from streams.clients import consumer
 from streams.settings import Settings
 from streams.topics import changelog
@@ -112,11 +112,12 @@ def read_changelog(settings: Settings) -> Changelog:
             owner[record.partition] = record.value
             found.markers.append((record.partition, record.offset, record.value))
             continue
+        value = np.frombuffer(record.value, VALUE)[0]
         row = Row(
             record.partition,
             record.offset,
-            record.value[:ID_BYTES],
-            np.frombuffer(record.value, VALUE)["row"][0],
+            value["writer"].tobytes(),
+            value["row"],
         )
         found.last[record.key] = row
         found.history.setdefault(record.key, []).append(row)

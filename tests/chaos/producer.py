@@ -113,7 +113,7 @@ class Producer(Thread):
     def _produce(self, message: Message) -> None:
         number = partition(b"u%d" % message.user, self._settings.partitions)
 
-        def done(error: Any, record: Any) -> None:  # noqa: ANN401 - librdkafka's
+        def done(error: Any, record: Any) -> None:
             self._underway[message.user] -= 1
             if error is not None:
                 self.problem = self.problem or RuntimeError(f"a message was not delivered: {error}")

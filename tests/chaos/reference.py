@@ -12,8 +12,8 @@ from zlib import crc32
 
 import msgspec
 import numpy as np
-
 from builders import InputRecord
+
 from chaos.final import Record
 from models.predictor import Predictor
 from models.state import RESOLUTIONS, RING, Rows, empty_rows, ring_ts_ms
@@ -82,7 +82,9 @@ def fold_differences(history: History, row: Rows) -> Iterator[tuple[str, object,
     yield from _unequal("accepted", int(row["accepted"]), len(events))
     yield from _unequal("late", int(row["late"]), 0)
     for name, width, size in RESOLUTIONS:
-        cells = Counter((e.action, e.ts_ms // width % size) for e in events if e.ts_ms // width > newest_ms // width - size)
+        cells = Counter(
+            (e.action, e.ts_ms // width % size) for e in events if e.ts_ms // width > newest_ms // width - size
+        )
         ours = {(a, k): n for a, part in enumerate(row[name].tolist()) for k, n in enumerate(part) if n}
         yield from _unequal(name, ours, dict(cells))
     ring = {
@@ -121,8 +123,8 @@ class Reference:
 
     def rows_after_swap(
         self, old: Predictor, new: Predictor, users: Mapping[bytes, Sequence[int]]
-    ) -> Iterator[tuple[bytes, int, Rows]]:
-        """Yield user, number of events before the swap, and the row, for each such number that a user has.
+    ) -> Iterator[tuple[bytes, Rows]]:
+        """Yield user and row for each number of events before the swap that is to be tried.
 
         Args:
             old: saw the events before the swap; nothing of its states is left.
@@ -146,19 +148,21 @@ class Reference:
             for user, number in each:
                 table.write(user.partition, [user.key], before[user.key, number])
             for step in range(max(len(user.events) - number for user, number in each)):
-                self._wave(table, new, [user for user, _ in each], step, dict((u.key, n) for u, n in each))
-            for user, number in each:
-                yield user.key, number, self._with_offsets(user, table)
+                self._wave(table, new, [user for user, _ in each], step, {u.key: n for u, n in each})
+            for user, _ in each:
+                yield user.key, self._with_offsets(user, table)
 
     def outputs(self, model: Predictor, rows: Mapping[bytes, Rows]) -> dict[tuple[str, bytes], bytes]:
-        """Return what is published for users with these rows, by topic and user: as if their last records came again."""
+        """Return what is published of these rows, by topic and user: as if their last records came again."""
         table, chunk = UserRows(), defaultdict[Origin, list[InputRecord]](list)
         for key, row in rows.items():
             user = self._users[key]
             event = user.events[-1]
             table.write(user.partition, [key], row.reshape(1))
             offset = user.applied[event.action]
-            chunk[Origin(INPUTS[event.action], user.partition)].append(InputRecord(key, event.value, offset, event.ts_ms))
+            chunk[Origin(INPUTS[event.action], user.partition)].append(
+                InputRecord(key, event.value, offset, event.ts_ms)
+            )
         ordered = {origin: sorted(records, key=lambda r: r.offset) for origin, records in chunk.items()}
         result = process(ordered, table, model, _NOW_MS, self._options)
         return {(each.topic, each.key or b""): each.value for each in result.records()}

@@ -63,13 +63,13 @@ class Report(msgspec.Struct, frozen=True):
 
     def markdown(self) -> str:
         """Return the report for people."""
-        c = self.counts
+        c = Counter(self.counts)
         lines = [
             f"# Chaos: {sum(kind.faults for kind in self.faults.values())} faults, seed {self.seed}",
             "",
-            f"**{'All is equal.' if self.equal else 'NOT EQUAL.'}** {self.seconds:.0f} s; {c.get('events', 0):,} events of "
-            f"{c.get('users', 0):,} users at {self.plan['rate']:.0f}/s, {c.get('duplicates_sent', 0):,} sent twice, "
-            f"{c.get('poison', 0):,} poison; three brokers, replication 3, min ISR 2.",
+            f"**{'All is equal.' if self.equal else 'NOT EQUAL.'}** {self.seconds:.0f} s; {c['events']:,} events of "
+            f"{c['users']:,} users at {self.plan['rate']:.0f}/s, {c['duplicates_sent']:,} sent twice, "
+            f"{c['poison']:,} poison; three brokers, replication 3, min ISR 2.",
             "",
             "| fault | times | alone | goes on after, p50 | max |",
             "|---|---|---|---|---|",
@@ -86,17 +86,26 @@ class Report(msgspec.Struct, frozen=True):
     def _figures(self) -> list[tuple[str, str]]:
         c = Counter(self.counts)
         return [
-            ("records acknowledged to the producer, and in the input topics",
-             f"{c['records_acknowledged']:,}, {c['records_in_input']:,}"),
+            (
+                "records acknowledged to the producer, and in the input topics",
+                f"{c['records_acknowledged']:,}, {c['records_in_input']:,}",
+            ),
             ("events lost, counted twice", f"{c['events_lost']:,}, {c['events_counted_twice']:,}"),
             ("rows equal, of users", f"{c['rows_equal']:,} of {c['users']:,}"),
             ("last outputs equal, of three a user", f"{c['last_outputs_equal']:,} of {3 * c['users']:,}"),
-            ("outputs written, again under the same id, out of date",
-             f"{c['outputs_written']:,}, {c['outputs_written_again']:,}, {c['outputs_out_of_date']:,}"),
+            (
+                "outputs written, again under the same id, out of date",
+                f"{c['outputs_written']:,}, {c['outputs_written_again']:,}, {c['outputs_out_of_date']:,}",
+            ),
             ("dead letters written, again", f"{c['dead_letters_written']:,}, {c['dead_letters_written_again']:,}"),
-            ("rows in the changelog written, left by compaction", f"{c['changelog_written']:,}, {c['changelog_left']:,}"),
-            ("records that recovery ignored, rows repaired",
-             f"{self.workers.get('nextact_stale_records', 0):.0f}, {self.workers.get('nextact_repaired_rows', 0):.0f}"),
+            (
+                "rows in the changelog written, left by compaction",
+                f"{c['changelog_written']:,}, {c['changelog_left']:,}",
+            ),
+            (
+                "records that recovery ignored, rows repaired",
+                f"{self.workers.get('nextact_stale_records', 0):.0f}, {self.workers.get('nextact_repaired_rows', 0):.0f}",
+            ),
             ("records delivered again", f"{self.workers.get('redelivered', 0):,.0f}"),
             ("workers' ends: cause and exit code", ", ".join(f"{k} {n}" for k, n in sorted(self.exits.items()))),
         ]
@@ -141,6 +150,7 @@ def make_report(
         workers=dict(workers),
         differences=differences,
         struck=[
-            f"{clock(f.wall_s)} {f.kind} {f.what}: {f.resumed_s:.2f} s{'' if f.alone else ', not alone'}" for f in struck
+            f"{clock(f.wall_s)} {f.kind} {f.what}: {f.resumed_s:.2f} s{'' if f.alone else ', not alone'}"
+            for f in struck
         ],
     )

@@ -3,6 +3,7 @@
 import random
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,8 +12,8 @@ from chaos.faults import FAULTS, Stage, deal
 from chaos.final import not_committed
 from chaos.fleet import Fleet, log_lines
 from chaos.journal import Journal
-from chaos.messages import messages
-from chaos.producer import Producer
+from chaos.messages import Message, messages
+from chaos.producer import Place, Producer
 from chaos.report import Report, Struck, make_report
 from chaos.verdict import Verdict, judge
 from chaos.watch import Watch
@@ -126,14 +127,12 @@ class _Run:
     def __init__(self, plan: Plan, settings: Settings, cluster: Cluster, fleet: Fleet, journal: Journal) -> None:
         self._plan, self._settings, self._cluster, self._fleet, self._journal = plan, settings, cluster, fleet, journal
         self._chance = random.Random(plan.seed)
-        self.stage = Stage(
-            cluster, fleet, journal, self._chance, plan.session_s, plan.workers + 1, self._tick
-        )
+        self.stage = Stage(cluster, fleet, journal, self._chance, plan.session_s, plan.workers + 1, self._tick)
         self.struck: list[Struck] = []
         self._watch: Watch | None = None
         self._producer: Producer | None = None
 
-    def faults_and_traffic(self) -> list:
+    def faults_and_traffic(self) -> list[tuple[Message, Place]]:
         """Send, strike, heal, and wait until everything is handled; return what was acknowledged."""
         plan = self._plan
         self._wait_until("workers are ready", self._fleet.settled)
@@ -192,7 +191,7 @@ class _Run:
             self._tick()
             time.sleep(_EVERY_S)
 
-    def _wait_until(self, what: str, condition, pause_s: float = _EVERY_S) -> None:
+    def _wait_until(self, what: str, condition: Callable[[], bool], pause_s: float = _EVERY_S) -> None:
         end_s = time.monotonic() + PATIENCE_S
         while True:
             self._tick()
@@ -205,10 +204,15 @@ class _Run:
 
     def _say_who_is_stuck(self) -> None:
         if self._watch is not None:
-            self._journal.say(f"seconds without an answer, by partition: {[round(s, 1) for s in self._watch.silent_s()]}")
+            self._journal.say(
+                f"seconds without an answer, by partition: {[round(s, 1) for s in self._watch.silent_s()]}"
+            )
         for member in self._fleet.members:
-            seen = {name[0]: value for name, value in member.samples.items() if name[0] in
-                    ("nextact_recovering", "nextact_partitions")}
+            seen = {
+                name[0]: value
+                for name, value in member.samples.items()
+                if name[0] in ("nextact_recovering", "nextact_partitions")
+            }
             self._journal.say(f"{member.name}: {seen}; last words: {member.last_words()}")
 
 

@@ -174,7 +174,7 @@ def _compare_rows(
         into = [change for change in changes if change.model == place]
         for change in reversed(into):  # most users were touched after the last one
             tries = {key: _numbers(users[key], change) for key in open_}
-            for key, number, row in reference.rows_after_swap(other, model, tries):
+            for key, row in reference.rows_after_swap(other, model, tries):
                 if key not in open_:
                     continue
                 fields = differing_fields(known[key].row, row)
@@ -183,20 +183,19 @@ def _compare_rows(
                     verdict.counts["rows_equal_after_a_change_of_model"] += 1
                 elif len(fields) < len(open_[key]):
                     open_[key], expected[key] = fields, row
-                _ = number
         for key, fields in open_.items():
-            row, name = known[key], fields[0]
+            found, name = known[key], fields[0]
             verdict.differs(
                 "row is not the reference",
-                f"user {key!r}, partition {row.partition}, model {place}, field {name}: {row.row[name].tolist()}, "
+                f"user {key!r}, partition {found.partition}, model {place}, field {name}: {found.row[name].tolist()}, "
                 f"should be {expected[key][name].tolist()}; differing: {fields}",
             )
-            verdict.suspects.append((key, row.partition))
+            verdict.suspects.append((key, found.partition))
         verdict.counts["rows_equal"] += len(mine) - len(open_)
     tags = {model.tag for model in models}
-    for key, row in known.items():
-        if int(row.row["model"]) not in tags:
-            verdict.differs("row of an unknown model", f"user {key!r}: {int(row.row['model'])}")
+    for key, found in known.items():
+        if int(found.row["model"]) not in tags:
+            verdict.differs("row of an unknown model", f"user {key!r}: {int(found.row['model'])}")
 
 
 def _numbers(user: History, change: Change) -> list[int]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Self
@@ -13,7 +14,6 @@ from schemas.outputs import NextAction
 from schemas.topics import INPUTS, NEXT_ACTIONS, physical_name
 from streams.benchmark.open_loop import arguments
 from streams.settings import Settings
-
 
 MOMENT_S = 1.0
 """Events of a partition come much more often than that."""
@@ -88,7 +88,7 @@ def resumed_after_s(times: Sequence[Sequence[float]], struck_s: float, next_s: f
     """
     longest = 0.0
     for answered in times:
-        for before, after in zip(answered, answered[1:], strict=False):
+        for before, after in pairwise(answered):
             # the last answer before a fault is a moment older than it
             if after > struck_s and struck_s - MOMENT_S <= before and (before < next_s - MOMENT_S or after <= next_s):
                 longest = max(longest, after - max(before, struck_s))
