@@ -70,4 +70,5 @@ def main(
     raise typer.Exit(0 if report.equal else 1)
 
 
-app()
+if __name__ == "__main__":
+    app()

@@ -1,6 +1,6 @@
 """The report of a run: what struck, how soon it went on, what was written twice, and whether all is equal."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -84,7 +84,7 @@ class Report(msgspec.Struct, frozen=True):
         return "\n".join(lines).rstrip() + "\n"
 
     def _figures(self) -> list[tuple[str, str]]:
-        c = Counter(self.counts)
+        c, workers = Counter(self.counts), defaultdict[str, float](float, self.workers)
         return [
             (
                 "records acknowledged to the producer, and in the input topics",
@@ -104,9 +104,9 @@ class Report(msgspec.Struct, frozen=True):
             ),
             (
                 "records that recovery ignored, rows repaired",
-                f"{self.workers.get('nextact_stale_records', 0):.0f}, {self.workers.get('nextact_repaired_rows', 0):.0f}",
+                f"{workers['nextact_stale_records']:.0f}, {workers['nextact_repaired_rows']:.0f}",
             ),
-            ("records delivered again", f"{self.workers.get('redelivered', 0):,.0f}"),
+            ("records delivered again", f"{workers['redelivered']:,.0f}"),
             ("workers' ends: cause and exit code", ", ".join(f"{k} {n}" for k, n in sorted(self.exits.items()))),
         ]
 
