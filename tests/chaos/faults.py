@@ -13,7 +13,7 @@ from chaos.journal import Journal
 from chaos.producer import Producer
 
 _HELD_S = 2.5
-"""How long events are held back before a worker is paused: then it has much to do at once."""
+"""How long events are held back before a worker is paused or killed: then it has much to do at once."""
 
 
 _THEN_KILLED = 0.4
@@ -71,6 +71,15 @@ class Stage:
             self.tick()
             time.sleep(0.02)
 
+    def make_busy(self) -> None:
+        """Hold events back for a while and let them all go; return in the midst of a chunk, if all goes well."""
+        busy_s = self.chance.uniform(0.005, 0.06)
+        if self.producer is not None:
+            self.producer.hold_back()
+            self.wait(_HELD_S)
+            self.producer.let_go()
+            time.sleep(busy_s)
+
     def victim(self) -> Member:
         """Return a worker that runs, drawn by chance; wait until there is one."""
         while not (awake := self.fleet.awake):
@@ -85,7 +94,8 @@ class Stage:
 
 
 def kill_worker(stage: Stage) -> str:
-    """Kill a worker as `kill -9` does."""
+    """Kill a worker as `kill -9` does, with work in its hands."""
+    stage.make_busy()
     member = stage.victim()
     member.shoot()
     return member.name
@@ -101,13 +111,8 @@ def stop_worker(stage: Stage) -> str:
 def pause_worker(stage: Stage) -> str:
     """Stop a worker's process, with work in its hands, for longer than its session; then let it go on: a zombie."""
     pause_s = stage.session_s + stage.chance.uniform(1.5, 5)
-    busy_s = stage.chance.uniform(0.005, 0.06)
     kill_s = stage.chance.uniform(0.01, 0.2) if stage.chance.random() < _THEN_KILLED else None
-    if stage.producer is not None:
-        stage.producer.hold_back()
-        stage.wait(_HELD_S)
-        stage.producer.let_go()
-        time.sleep(busy_s)  # in the midst of a chunk, if all goes well
+    stage.make_busy()
     member = stage.victim()
 
     def resume() -> None:

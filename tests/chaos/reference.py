@@ -147,6 +147,8 @@ class Reference:
             table = UserRows()
             for user, number in each:
                 table.write(user.partition, [user.key], before[user.key, number])
+            # of the last event again: one sent twice, or delivered again, may be all that the new model got of a user
+            self._wave(table, new, [user for user, _ in each], -1, {u.key: n for u, n in each}, offset=0)
             for step in range(max(len(user.events) - number for user, number in each)):
                 self._wave(table, new, [user for user, _ in each], step, {u.key: n for u, n in each})
             for user, _ in each:
@@ -174,15 +176,18 @@ class Reference:
         users: Sequence[History],
         number: int,
         first: Mapping[bytes, int] | None = None,
+        offset: int | None = None,
     ) -> None:
-        """Take in one event of each user: that with this number, from the user's first on."""
+        """Take in one event of each user: that with this number, from the user's first on; offset 0: once more."""
         chunk = defaultdict[Origin, list[InputRecord]](list)
         for user in users:
             place = number + (0 if first is None else first[user.key])
-            if place < len(user.events):
+            if 0 <= place < len(user.events):
                 event = user.events[place]
                 origin = Origin(INPUTS[event.action], user.partition)
-                chunk[origin].append(InputRecord(user.key, event.value, place, event.ts_ms))
+                chunk[origin].append(
+                    InputRecord(user.key, event.value, place if offset is None else offset, event.ts_ms)
+                )
         if chunk:
             result = process(chunk, table, model, _NOW_MS, self._options)
             for partition, change in result.changes.items():
