@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from models.state import RING
 from schemas.topics import INPUTS
 
 LATE, TWICE, POISON = 0.10, 0.05, 0.03
@@ -17,6 +18,12 @@ GONE = 0.015
 """Share of the users who never act again, in each round; others come in their place.
 
 What is wrong in the row of a user who acts on is often written over soon; in theirs it stays.
+"""
+
+BOT_EVERY, BOT_EVENTS = 150, 2 * RING
+"""How often, in events, somebody new comes, views many things at once, in order, and goes.
+
+Delivered again, more of their events would come than the ring can tell from new ones: only offsets can.
 """
 
 _VIEWS, _CLICKS = 0.80, 0.95
@@ -69,6 +76,9 @@ def messages(seed: int, users: int, items: int, rate: float, start_ms: int) -> I
                 now.append(_poison(chance, number, user, start_ms, due_ms))
             yield from now
             number += 1
+            if number % BOT_EVERY == 0:
+                yield from _bot(number, known, items, start_ms, due_ms)
+                known += 1
             if chance.random() < GONE:
                 order[place], known = known, known + 1
                 held.pop(user, None)
@@ -89,17 +99,23 @@ def _at(message: Message, due_ms: int) -> Message:
 def _event(chance: random.Random, number: int, user: int, items: int, start_ms: int, due_ms: int) -> Message:
     draw = chance.random()
     topic = INPUTS[0] if draw < _VIEWS else INPUTS[1] if draw < _CLICKS else INPUTS[2]
-    value = _json(number, user, chance.randrange(items), start_ms + due_ms)
+    value = _json(b"%d" % number, user, chance.randrange(items), start_ms + due_ms)
     return Message(topic, user, b"u%d" % user, value, None, due_ms, poison=False)
 
 
-def _json(number: int, user: int, item: int, ts_ms: int) -> bytes:
-    return b'{"event_id":"e%d","user_id":"u%d","item_id":"i%d","ts_ms":%d}' % (number, user, item, ts_ms)
+def _bot(number: int, user: int, items: int, start_ms: int, due_ms: int) -> Iterator[Message]:
+    for k in range(BOT_EVENTS):
+        value = _json(b"%d-%d" % (number, k), user, k % items, start_ms + due_ms + k)
+        yield Message(INPUTS[0], user, b"u%d" % user, value, None, due_ms, poison=False)
+
+
+def _json(number: bytes, user: int, item: int, ts_ms: int) -> bytes:
+    return b'{"event_id":"e%b","user_id":"u%d","item_id":"i%d","ts_ms":%d}' % (number, user, item, ts_ms)
 
 
 def _poison(chance: random.Random, number: int, user: int, start_ms: int, due_ms: int) -> Message:
     key: bytes | None = b"u%d" % user
-    good = _json(number, user, 0, start_ms + due_ms).replace(b':"e', b':"poison-')
+    good = _json(b"%d" % number, user, 0, start_ms + due_ms).replace(b':"e', b':"poison-')
     value: bytes | None
     headers: list[tuple[str, bytes]] | None = None
     kind = chance.randrange(len(_SPOILED) + 4)

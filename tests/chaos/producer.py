@@ -11,12 +11,12 @@ import confluent_kafka
 
 from chaos.messages import Message
 from schemas.partitioner import partition
-from schemas.topics import physical_name
+from schemas.topics import INPUTS, physical_name
 from streams.benchmark.open_loop import arguments
 from streams.settings import Settings
 
 MOST_UNDERWAY = 6
-"""Events of one user that may be underway: while a partition has no leader, the user's other topics may run ahead."""
+"""Events of one user, but of one topic, that may be underway: while a partition has no leader, others may run ahead."""
 
 HURRY = 4
 """How many times faster than planned it sends after an outage."""
@@ -55,7 +55,7 @@ class Producer(Thread):
         self.sent = 0
         self._settings, self._messages, self._start_ms = settings, messages, start_ms
         self._stop_sending, self._held, self._burst = Event(), Event(), Event()
-        self._underway: Counter[int] = Counter()
+        self._underway: Counter[tuple[int, str]] = Counter()
         own = {
             "acks": "all",
             "enable.idempotence": True,
@@ -94,7 +94,12 @@ class Producer(Thread):
         if due_s > now_s:
             self._burst.clear()  # all that was held back is out
         early = now_s < (due_s if self._burst.is_set() else max(due_s, wake_s))
-        return early or self._held.is_set() or self._underway[message.user] >= MOST_UNDERWAY
+        return early or self._held.is_set() or self._far_ahead(message)
+
+    def _far_ahead(self, message: Message) -> bool:
+        """Tell whether too much of the user is underway in other topics: in one, nothing overtakes anything."""
+        others = (self._underway[message.user, topic] for topic in INPUTS if topic != message.topic)
+        return sum(others) >= MOST_UNDERWAY
 
     def hold_back(self) -> None:
         """Send nothing for a while."""
@@ -114,14 +119,14 @@ class Producer(Thread):
         number = partition(b"u%d" % message.user, self._settings.partitions)
 
         def done(error: Any, record: Any) -> None:
-            self._underway[message.user] -= 1
+            self._underway[message.user, message.topic] -= 1
             if error is not None:
                 self.problem = self.problem or RuntimeError(f"a message was not delivered: {error}")
                 return
             offset = record.offset()
             self.acknowledged.append((message, Place(message.topic, number, -1 if offset is None else offset)))
 
-        self._underway[message.user] += 1
+        self._underway[message.user, message.topic] += 1
         self.sent += 1
         self._client.produce(
             physical_name(message.topic, self._settings.topic_prefix),

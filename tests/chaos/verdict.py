@@ -20,6 +20,7 @@ from streams.options import Options
 from streams.settings import Settings
 
 _SHOWN = 5
+_SLACK_S = 60.0  # by how much a record may come later than it happened
 
 
 @dataclass
@@ -118,7 +119,7 @@ def _rows(
     changes: Sequence[Change],
     verdict: Verdict,
 ) -> dict[bytes, Rows]:
-    """Hold the rows against fold and reference; return them by user."""
+    """Hold the rows against fold and reference; return what they should be, by user."""
     verdict.counts["duplicates_sent"] -= verdict.counts["events"]
     for key in users.keys() - log.fenced.keys():
         verdict.differs("row missing", f"user {key!r}")
@@ -137,8 +138,7 @@ def _rows(
                 f"{row.offset} by {row.writer.hex()[:8]}; they differ in {fields}",
             )
             verdict.suspects.append((key, row.partition))
-    _compare_rows(users, known, reference, models, changes, verdict)
-    return {key: row.row for key, row in known.items()}
+    return _compare_rows(users, known, reference, models, changes, verdict)
 
 
 def _compare_fold(user: History, row: Row, verdict: Verdict) -> None:
@@ -164,22 +164,25 @@ def _compare_rows(
     models: Sequence[Predictor],
     changes: Sequence[Change],
     verdict: Verdict,
-) -> None:
+) -> dict[bytes, Rows]:
+    final: dict[bytes, Rows] = {}
     for place, model in enumerate(models):
         mine = [key for key, row in known.items() if int(row.row["model"]) == model.tag]
         expected = reference.rows(model, [users[key] for key in mine])
         open_ = {key: differing_fields(known[key].row, expected[key]) for key in mine}
         open_ = {key: fields for key, fields in open_.items() if fields}
         other = models[1 - place] if len(models) > 1 else model
-        into = [change for change in changes if change.model == place]
-        for change in reversed(into):  # most users were touched after the last one
-            tries = {key: _numbers(users[key], change) for key in open_}
+        into = [change for change in reversed(changes) if change.model == place]
+        narrow = [(change, [key for key in open_ if _last_before(users[key], change, changes)]) for change in into]
+        for change, candidates in [*narrow, *((change, list(open_)) for change in into)]:
+            tries = {key: _numbers(users[key], change) for key in candidates if key in open_}
             for key, row in reference.rows_after_swap(other, model, tries):
                 if key not in open_:
                     continue
                 fields = differing_fields(known[key].row, row)
                 if not fields:
                     del open_[key]
+                    expected[key] = row
                     verdict.counts["rows_equal_after_a_change_of_model"] += 1
                 elif len(fields) < len(open_[key]):
                     open_[key], expected[key] = fields, row
@@ -191,11 +194,20 @@ def _compare_rows(
                 f"should be {expected[key][name].tolist()}; differing: {fields}",
             )
             verdict.suspects.append((key, found.partition))
+        final |= expected
         verdict.counts["rows_equal"] += len(mine) - len(open_)
     tags = {model.tag for model in models}
     for key, found in known.items():
         if int(found.row["model"]) not in tags:
             verdict.differs("row of an unknown model", f"user {key!r}: {int(found.row['model'])}")
+    return final
+
+
+def _last_before(user: History, change: Change, changes: Sequence[Change]) -> bool:
+    """Tell whether a change is probably the last that a user's row has seen: tried first, as each try costs."""
+    last_s = user.events[-1].ts_ms / 1000
+    later = (other for other in changes if other.stopping_s > change.stopping_s)
+    return change.stopping_s - _SLACK_S < last_s and all(last_s < other.started_s + _SLACK_S for other in later)
 
 
 def _numbers(user: History, change: Change) -> list[int]:
