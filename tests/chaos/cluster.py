@@ -55,7 +55,7 @@ class Node(KafkaHome):
     def _run(self) -> list[str]:
         java, *rest = super()._run()
         # compiled code that is good enough soon: a node lives for minutes, often for seconds
-        return [java, *rest[:-2], "-Xms128m", "-Xmx384m", "-XX:TieredStopAtLevel=1", *rest[-2:]]
+        return [java, *rest[:-2], "-Xms128m", "-Xmx384m", "-XX:TieredStopAtLevel=1", *rest[-2:]]  # the last counts
 
 
 class Cluster:

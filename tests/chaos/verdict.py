@@ -271,7 +271,9 @@ def _outputs(
         for key in users:
             want = expected.get((topic, key))
             if want is None:
-                continue  # no row: said already
+                if key in final:  # else it has no row: said already
+                    verdict.differs("no output in the reference", f"{topic} of user {key!r}")
+                continue
             made = decode(want)
             have = by_id.get(made.id)
             if have is None:
