@@ -145,5 +145,6 @@ _SPOILED: tuple[Callable[[bytes, random.Random], bytes], ...] = (
     lambda good, _: good.replace(b'"i0"', 2000 * b"["),
     lambda good, _: good.replace(b"}", b',"place":"' + 70_000 * b"x" + b'"}'),
     lambda good, _: good + b"\x00",
+    lambda good, _: good.replace(b"}", b',"quantity":0}'),
 )
 """Ways to spoil an event."""
