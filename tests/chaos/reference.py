@@ -23,8 +23,6 @@ from streams.pipeline import Origin, process
 from streams.user_rows import UserRows
 
 _NOW_MS = 2**44 - 1
-SWAP_SLACK = 2 * RING
-"""Events of a user around a change of the model: how many of them the old one has seen is not known from outside."""
 
 
 class Happened(NamedTuple):

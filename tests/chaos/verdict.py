@@ -9,9 +9,9 @@ import msgspec
 
 from chaos.faults import Change
 from chaos.final import Changelog, Record, Row, read, read_changelog
-from chaos.messages import Message
+from chaos.messages import MOST_OVERTAKEN, Message
 from chaos.producer import Place
-from chaos.reference import SWAP_SLACK, History, Reference, differing_fields, fold_differences, histories
+from chaos.reference import History, Reference, differing_fields, fold_differences, histories
 from models.predictor import Predictor
 from models.state import Rows
 from schemas.dead_letters import decode_dead_letter
@@ -20,6 +20,7 @@ from streams.options import Options
 from streams.settings import Settings
 
 _SHOWN = 5
+_BACKLOG_S = 30.0  # the most that workers may be behind, when they are told to stop
 _SLACK_S = 60.0  # by how much a record may come later than it happened
 
 
@@ -211,11 +212,11 @@ def _last_before(user: History, change: Change, changes: Sequence[Change]) -> bo
 
 
 def _numbers(user: History, change: Change) -> list[int]:
-    """Return how many of a user's events the old model may have seen."""
-    times = [event.ts_ms for event in user.events]
-    low = sum(ts_ms < change.stopping_s * 1000 for ts_ms in times) - SWAP_SLACK
-    high = sum(ts_ms < change.started_s * 1000 for ts_ms in times) + SWAP_SLACK
-    return list(range(max(low, 0), min(high, len(times)) + 1))
+    """Return how many of a user's events the old model may have seen: none was older than the backlog of an outage."""
+    times_s = [event.ts_ms / 1000 for event in user.events]
+    low = sum(ts_s < change.stopping_s - _BACKLOG_S for ts_s in times_s) - MOST_OVERTAKEN
+    high = sum(ts_s < change.started_s for ts_s in times_s)
+    return list(range(max(low, 0), high + 1))
 
 
 class _Base(msgspec.Struct):
