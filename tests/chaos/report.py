@@ -119,8 +119,8 @@ def make_report(
     for fault in struck:
         kinds.setdefault(fault.kind, []).append(fault)
     exits = Counter(f"{end.cause}: {end.code}," for end in fleet.ended)
-    allowed = {("SIGTERM", 0), ("SIGTERM", -15), ("SIGKILL", -9), ("SIGTERM, then SIGKILL", -9)}
-    # -15: before it could listen to signals, it had nothing to lose
+    allowed = {("SIGTERM", 0), ("SIGTERM", -15), ("SIGTERM", 143), ("SIGKILL", -9), ("SIGTERM, then SIGKILL", -9)}
+    # -15, 143: before it was a member of the group, with nothing to lose
     unexpected = [
         f"{end.worker} at {clock(end.at_s)}: {end.code} after {end.cause}: {end.why}"
         for end in fleet.ended
