@@ -4,11 +4,11 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
 from typing import NamedTuple, Self
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import msgspec
@@ -231,7 +231,7 @@ def _metrics(port: int) -> Samples:
     try:
         with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=1) as answer:
             text = answer.read().decode()
-    except (URLError, OSError):
+    except (OSError, HTTPException):  # killed in the midst of its answer, for one
         return {}
     families = text_string_to_metric_families(text)
     return {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
