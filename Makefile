@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz check format peers clean
+.PHONY: help demo test fuzz chaos check format peers clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ test: $(READY) ## Run all tests: ARGS="tests/unit -k ring" picks some, KAFKA_HOM
 fuzz: $(READY) ## Feed random bytes to decoder and chunk: make fuzz N=1000000 SEED=7
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(VENV)/numba-checked FUZZ_PAYLOADS=$(or $(N),1000000) \
 	  FUZZ_SEED=$(or $(SEED),1) $(BIN)/pytest -q -s tests/functional/test_fuzzing.py
+
+chaos: $(READY) ## Kill and pause brokers and workers on a real cluster: make chaos N=20 SEED=1, with KAFKA_HOME
+	PYTHONPATH=tests $(BIN)/python -m chaos --faults $(or $(N),20) --seed $(or $(SEED),1) $(ARGS)
 
 check: $(READY) ## Lint, formatting, types, direction of imports
 	$(BIN)/ruff check .

@@ -29,9 +29,21 @@ class KafkaHome(LocalBroker):
     name = "Apache Kafka"
 
     def __init__(
-        self, home: Path, data_dir: Path, port: int | None = None, properties: dict[str, str] | None = None
+        self,
+        home: Path,
+        data_dir: Path,
+        port: int | None = None,
+        properties: dict[str, str] | None = None,
+        cluster: str | None = None,
     ) -> None:
         """Prepare a node; `properties` go into its server.properties after ours.
+
+        Args:
+            home: where the jars are.
+            data_dir: where it keeps its data.
+            port: where it listens; None: a free one.
+            properties: of the broker.
+            cluster: id that all nodes of a cluster share, 22 characters of base64; None: one of its own.
 
         Raises:
             BrokerNotStarted: there are no jars, or there is no Java.
@@ -44,6 +56,7 @@ class KafkaHome(LocalBroker):
             raise BrokerNotStarted("Apache Kafka needs Java 17 or newer: install it, or set KAFKA_BOOTSTRAP_SERVERS")
         self._java = java
         self._properties = properties or {}
+        self._cluster = cluster or new_cluster_id()
         ports = free_ports(2)
         super().__init__(data_dir, port or ports[0])
         self._controller_port = ports[1]
@@ -55,12 +68,11 @@ class KafkaHome(LocalBroker):
         config.write_text("".join(f"{name}={value}\n" for name, value in lines))
         (self.data_dir / "log4j2.yaml").write_text(_LOG4J)
         if not (self.data_dir / "log" / "meta.properties").exists():
-            cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
             format_storage = [
                 *self._run(),
                 "kafka.tools.StorageTool",
                 "format",
-                f"--cluster-id={cluster}",
+                f"--cluster-id={self._cluster}",
                 "-c",
                 str(config),
             ]
@@ -119,6 +131,11 @@ class EmbeddedBroker(LocalBroker):
             binary.chmod(0o755)
         data = str(self.data_dir / "data")
         return [str(binary), "start", "--data-dir", data, "--only", "kafka", "--kafka-port", str(self.port)]
+
+
+def new_cluster_id() -> str:
+    """Return a random id of a cluster, as Kafka wants it."""
+    return urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
 def local_broker(settings: Settings, data_dir: Path, port: int | None = None) -> LocalBroker:

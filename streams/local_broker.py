@@ -56,17 +56,25 @@ class LocalBroker:
         Raises:
             BrokerNotStarted: its port is taken, it ended, or does not answer in time.
         """
+        self.launch()
+        try:
+            self.wait_until_it_answers()
+        except BaseException:
+            self.kill()
+            raise
+
+    def launch(self) -> None:
+        """Start the broker and wait for nothing: the nodes of a cluster answer only when most of them are there.
+
+        Raises:
+            BrokerNotStarted: its port is taken.
+        """
         if _accepts(self.port):
             raise BrokerNotStarted(
                 f"{self.name} cannot listen on port {self.port}: another process does; stop that one"
             )
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self._process = Process(self.command(), self.log)
-        try:
-            self._wait_until_it_answers()
-        except BaseException:
-            self.kill()
-            raise
 
     def check(self) -> None:
         """Make sure that it runs, or raise `ProcessEnded`."""
@@ -106,8 +114,14 @@ class LocalBroker:
         """Stop."""
         self.stop()
 
-    def _wait_until_it_answers(self) -> None:
-        assert self._process is not None  # noqa: S101 - for mypy
+    def wait_until_it_answers(self) -> None:
+        """Wait until a broker that was launched answers.
+
+        Raises:
+            BrokerNotStarted: it ended, or does not answer in time.
+        """
+        if self._process is None:
+            raise BrokerNotStarted(f"{self.name} is not running")
         deadline = time.monotonic() + START_TIMEOUT_S
         settings = read_settings(bootstrap_servers=self.bootstrap_servers, security_protocol="PLAINTEXT")
         while time.monotonic() < deadline:

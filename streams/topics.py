@@ -22,6 +22,7 @@ CREATE = "nextact topics create"
 CREATE_FOR_REPLAY = "nextact topics create --for-replay"
 _UNKNOWN, _EXISTS = 3, 36
 _PATIENCE_S = 10.0
+_NAP_S = 0.2
 
 
 class TopicStatus(NamedTuple):
@@ -72,6 +73,17 @@ def check_topics(
         TopicsMissing: some are not there.
         PartitionsDiffer: one has another number of partitions.
     """
+    deadline_s = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return _check_topics(settings, needs, group)
+        except KafkaError as error:  # of several brokers one may be on its way out: the next try asks another
+            if not error.retriable or time.monotonic() > deadline_s:
+                raise
+            time.sleep(_NAP_S)
+
+
+def _check_topics(settings: Settings, needs: Mapping[str, Collection[str]], group: str | None) -> None:
     wanted = [topic for topic in _wanted(settings) if topic.logical in needs]
     with admin(settings) as client:
         described = client.describe_topics([topic.name for topic in wanted])

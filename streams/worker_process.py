@@ -3,8 +3,8 @@
 import sys
 import time
 from collections.abc import Callable, Mapping
+from http.client import HTTPException
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -39,7 +39,7 @@ class WorkerProcess(Process):
         try:
             with urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as answer:
                 text = answer.read().decode()
-        except (URLError, OSError):
+        except (OSError, HTTPException):  # among them a worker killed in the midst of its answer
             return {}
         families = text_string_to_metric_families(text)
         return {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}

@@ -72,6 +72,7 @@ class ChunkRecovery(Recovery):
         self.app.consumer.stop_flow()
         for table in self.tables.values():
             table.check_inputs()
+            await self._wait(table.mend(), timeout=self.app.conf.broker_request_timeout)
         await super().on_recovery_completed(generation_id)
         _give_back()
         owned = sorted(tp.partition for tp in self.active_tps)

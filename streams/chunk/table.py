@@ -2,7 +2,8 @@
 
 A worker that takes a partition over writes a marker with a fresh writer id to the changelog and recovers up to it. Each
 value starts with its writer's id. After a marker, recovery ignores what other writers wrote: such a writer is a
-zombie, a worker paused past its session. The owner repairs what it wrote as soon as it meets it.
+zombie, a worker paused past its session. The owner repairs what it wrote as soon as it meets it, in recovery too:
+compaction keeps a key's last record, whoever wrote it.
 """
 
 import asyncio
@@ -24,7 +25,8 @@ from streams.chunk.logged_rows import MARKER as MARKER
 from streams.chunk.logged_rows import counting
 from streams.chunk.producer import Sent
 from streams.chunk.records import Batch, single_records
-from streams.fetched import VALUE_END, Fetched
+from streams.fetched import KEY, KEY_END, VALUE_END, Fetched
+from streams.fetched import VALUE as VALUE_START
 from streams.user_rows import PartitionRows, UserRows
 
 VALUE = value_dtype(ROW)
@@ -51,6 +53,7 @@ class ChunkStore(Store):
         self._layout, self._row = int(empty["layout"][0]), empty.dtype
         self.offsets: dict[int, int] = {}
         self.owner: dict[int, bytes] = {}
+        self.overwritten: dict[int, set[bytes]] = {}  # users whose last record is not the owner's
         self.generation, self.writer = 0, b""
         self.stale = self.recovered = self.repaired = 0
 
@@ -81,11 +84,20 @@ class ChunkStore(Store):
                 fail_stop(_NOT_OURS, code=EXIT_CONFIGURATION, topic=tp.topic, expected_layout=self._layout)
             counted = records.at(places)
             rows.write_spans(counted.keys, counted.columns[VALUE_END] - self._row.itemsize)
+            if stale or self.overwritten.get(tp.partition):
+                self._notice(tp.partition, records, range(begin, marker), set(places.tolist()))
             self.stale, self.recovered = self.stale + stale, self.recovered + len(counted)
             if marker < len(records):
                 self.owner[tp.partition] = records.value(marker) or b""
             begin = marker + 1
         self.offsets[tp.partition] = int(records.offsets[-1])
+
+    def _notice(self, partition: int, records: Fetched, looked_at: range, counted: set[int]) -> None:
+        overwritten = self.overwritten.setdefault(partition, set())
+        for place in looked_at:
+            start, end, value = records.columns[[KEY, KEY_END, VALUE_START], place].tolist()
+            if value >= 0:
+                (overwritten.discard if place in counted else overwritten.add)(records.data[start:end])
 
     async def on_rebalance(
         self,
@@ -99,7 +111,7 @@ class ChunkStore(Store):
         if generation_id != self.generation + 1:
             keep = set()  # we missed a generation
         self.generation, self.writer = generation_id, os.urandom(ID_BYTES)
-        for mapping in (self.users.partitions, self.offsets, self.owner):
+        for mapping in (self.users.partitions, self.offsets, self.owner, self.overwritten):
             for partition in set(mapping) - keep:
                 del mapping[partition]
         for tp in assigned:
@@ -181,6 +193,20 @@ class ChunkTable(faust.Table):
             ends = await self.app.consumer.highwaters(*inputs)
             self._input_ends = {p: [ends.get(TP(topic, p), 0) for topic in self.input_topics] for p in partitions}
 
+    async def mend(self) -> None:
+        """Write again what recovery found overwritten by a zombie."""
+        store = self.data
+        writer = store.writer
+        for partition in list(store.overwritten):
+            rows = store.users.of(partition)
+            keys = [key for key in store.overwritten[partition] if key in rows]  # a zombie's new users come again
+            if keys:
+                await self.write(partition, keys, rows.read(keys))
+                store.repaired += len(keys)
+            if store.writer != writer:
+                return  # rebalanced meanwhile: the next recovery does it
+            store.overwritten.pop(partition, None)
+
     async def write(self, partition: int, keys: Sequence[bytes], rows: Rows) -> None:
         """Set the rows of these users, in memory at once; return when the changelog has acknowledged them."""
         kept = self.keep(partition, keys, rows)
@@ -214,16 +240,18 @@ class ChunkTable(faust.Table):
     async def _follow(
         self, partition: int, mine: PartitionRows, writer: bytes, written: Awaitable[Sequence[Sent]]
     ) -> None:
-        store = self.data
-        for sent in await written:
+        store, followed = self.data, list(await written)
+        last = store.offsets.get(partition, -1)
+        while followed:
             if store.writer != writer or store.users.partitions.get(partition) is not mine:
                 return  # rebalanced meanwhile
-            expected = store.offsets.get(partition, -1) + 1
-            if sent.offset > expected:
-                await self._repair(partition, mine, expected, sent.offset)
-            store.offsets[partition] = max(store.offsets.get(partition, -1), sent.offset + sent.records - 1)
+            sent = followed.pop(0)
+            if sent.offset > last + 1:  # what repairs it may have been overtaken too
+                followed += await self._repair(partition, mine, last + 1, sent.offset)
+            last = max(last, sent.offset + sent.records - 1)
+        store.offsets[partition] = max(store.offsets.get(partition, -1), last)
 
-    async def _repair(self, partition: int, rows: PartitionRows, start: int, end: int) -> None:
+    async def _repair(self, partition: int, rows: PartitionRows, start: int, end: int) -> list[Sent]:
         """Someone wrote between our writes: a successor (then we are the zombie) or a zombie (rewrite its users)."""
         tp, keys = TopicPartition(self.changelog_topic_name, partition), set()
         _log.error("foreign records in the changelog", topic=tp.topic, partition=partition, start=start, end=end)
@@ -243,8 +271,8 @@ class ChunkTable(faust.Table):
         ours = [key for key in keys if key in rows]
         self.data.repaired += len(ours)
         batches = changelog_batches(partition, self.data.writer, ours, rows.read(ours))
-        for sent in await self.app.batches.send(tp.topic, partition, batches):
-            self.data.offsets[partition] = sent.offset + sent.records - 1
+        repaired: list[Sent] = await self.app.batches.send(tp.topic, partition, batches)
+        return repaired
 
 
 async def _nothing() -> None:

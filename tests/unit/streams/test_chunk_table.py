@@ -12,10 +12,11 @@ from models.state import LAYOUT, Rows, empty_rows
 from schemas.cloudevents import Headers
 from streams.chunk import table
 from streams.chunk.changelog import changelog_batches
-from streams.chunk.producer import _Written
+from streams.chunk.producer import Sent, _Written
 from streams.chunk.reading import Unread
-from streams.chunk.table import MARKER, ChunkStore
+from streams.chunk.table import MARKER, ChunkStore, ChunkTable
 from streams.fetched import Fetched, fetched, joined
+from streams.user_rows import PartitionRows
 
 CHANGELOG = "users-changelog"
 MINE, OTHER = b"writer-1", b"writer-2"
@@ -101,6 +102,59 @@ def test_marker_holds_from_one_fetch_to_the_next_and_until_another(store: ChunkS
     assert held(store, 1) == {b"ann": 2}
     store.apply_records(FIRST, logged((MARKER, OTHER), (OTHER, b"ann", 3), (MINE, b"ann", 4), start=2))
     assert held(store) == {b"ann": 3}
+
+
+def test_users_whose_last_record_is_a_zombies_are_known(store: ChunkStore) -> None:
+    store.apply_records(FIRST, logged((MINE, b"ann", 1), (MARKER, MINE), (OTHER, b"ann", 3), (OTHER, b"bob", 4)))
+    assert store.overwritten[0] == {b"ann", b"bob"}
+    store.apply_records(FIRST, logged((OTHER, b"bob", 5), (MINE, b"bob", 6), start=4))
+    assert store.overwritten[0] == {b"ann"}
+    store.apply_records(FIRST, logged((MINE, b"ann", 7), (OTHER, b"ann", 8), (MARKER, OTHER), start=6))
+    assert store.overwritten[0] == {b"ann"}  # compaction would keep the zombie's
+    store.apply_records(FIRST, logged((OTHER, b"ann", 9), start=9))
+    assert store.overwritten[0] == set()
+
+
+def test_recovery_writes_again_what_a_zombie_overwrote(store: ChunkStore) -> None:
+    store.apply_records(FIRST, logged((MARKER, MINE), (MINE, b"ann", 2), (OTHER, b"ann", 1), (OTHER, b"new", 3)))
+    written = []
+
+    async def write(partition: int, keys: list[bytes], rows: Rows) -> None:
+        written.append((partition, keys, rows["newest_ms"].tolist()))
+
+    mended: Any = SimpleNamespace(data=store, write=write)
+    asyncio.run(ChunkTable.mend(mended))
+    assert written == [(0, [b"ann"], [2])]
+    assert store.repaired == 1
+    asyncio.run(ChunkTable.mend(mended))
+    assert len(written) == 1
+
+
+def test_what_a_rebalance_interrupts_is_written_again_by_the_next_recovery(store: ChunkStore) -> None:
+    store.apply_records(FIRST, logged((MARKER, MINE), (MINE, b"ann", 2), (OTHER, b"ann", 1)))
+
+    async def write(*_: object) -> None:
+        store.writer = b"of-later"
+
+    interrupted: Any = SimpleNamespace(data=store, write=write)
+    asyncio.run(ChunkTable.mend(interrupted))
+    assert store.overwritten[0] == {b"ann"}
+
+
+def test_what_comes_between_a_write_and_its_repair_is_repaired_too(store: ChunkStore) -> None:
+    rows, asked = store.users.of(0), []
+
+    async def repair(partition: int, mine: PartitionRows, start: int, end: int) -> list[Sent]:
+        asked.append((start, end))
+        return [Sent(12, 2)] if start == 0 else []
+
+    async def written() -> list[Sent]:
+        return [Sent(3, 2), Sent(5, 1)]  # three records of others before them, six before what repairs those
+
+    table: Any = SimpleNamespace(data=store, _repair=repair)
+    asyncio.run(ChunkTable._follow(table, 0, rows, store.writer, written()))
+    assert asked == [(0, 3), (6, 12)]
+    assert store.offsets == {0: 13}
 
 
 def test_tombstone_is_skipped(store: ChunkStore) -> None:

@@ -3,8 +3,11 @@
 import time
 
 import pytest
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 from typer.testing import CliRunner
 
+import streams.topics
 from schemas.topics import INPUTS, topics
 from streams.cli import app
 from streams.clients import admin
@@ -30,6 +33,22 @@ def test_topics_are_created_once_and_then_kept(settings: Settings) -> None:
 
 def test_missing_topics_are_named_with_the_command_that_creates_them(settings: Settings) -> None:
     with pytest.raises(TopicsMissing, match=rf"{settings.topic_prefix}views.*nextact topics create"):
+        check_topics(settings)
+
+
+def test_check_asks_again_when_a_broker_is_on_its_way_out(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    create_topics(settings)
+    answers: list[Exception | None] = [KafkaConnectionError("111 ECONNREFUSED"), None]
+
+    def flaky(settings: Settings) -> KafkaAdminClient:
+        if error := answers.pop(0):
+            raise error
+        return admin(settings)
+
+    monkeypatch.setattr(streams.topics, "admin", flaky)
+    check_topics(settings)
+    answers += [TopicAuthorizationFailedError()]
+    with pytest.raises(TopicAuthorizationFailedError):
         check_topics(settings)
 
 
