@@ -1,6 +1,6 @@
 """Which records of the changelog count: those of the partition's owner, in this version's layout, up to a marker."""
 
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +19,17 @@ Places: TypeAlias = npt.NDArray[np.int64]
 _MARKER = np.frombuffer(MARKER, np.uint8)
 
 
-def counting(
-    records: Fetched, begin: int, owner: bytes | None, row: np.dtype[np.void], layout: int
-) -> tuple[Places, int, int]:
-    """Return which records count, from one on up to a marker or the end.
+class Counted(NamedTuple):
+    """Which records of the changelog count."""
+
+    places: Places
+    until: int  # where the marker or the odd record stands, or the end
+    stale: int  # how many are of another writer
+    odd: bool  # whether the record there holds no row of this layout
+
+
+def counting(records: Fetched, begin: int, owner: bytes | None, row: np.dtype[np.void], layout: int) -> Counted:
+    """Return which records count, from one on up to a marker, a record that holds no row of this layout, or the end.
 
     Args:
         records: of the changelog.
@@ -31,14 +38,11 @@ def counting(
         row: the dtype of a row; it stands behind the writer's id.
         layout: of every row, in its field `layout`, one byte.
 
-    Returns:
-        the places of those that count, where the next marker is (or the end), and how many are of another writer;
-        -1 instead of this last number if one holds no row of this layout.
     """
     at = row.fields["layout"][1]  # type: ignore[index]
     writer, owned = np.frombuffer(owner or b"", np.uint8), owner is not None
     values = records.columns[VALUE], records.columns[VALUE_END]
-    return _counting(*records.keys, *values, row.itemsize, at, layout, begin, writer, owned, _MARKER)
+    return Counted(*_counting(*records.keys, *values, row.itemsize, at, layout, begin, writer, owned, _MARKER))
 
 
 @compiled
@@ -55,25 +59,25 @@ def _counting(
     owner: Bytes,
     owned: bool,
     marker: Bytes,
-) -> tuple[Places, int, int]:
+) -> tuple[Places, int, int, bool]:
     places = np.empty(len(key) - begin, np.int64)
     count = stale = 0
     for k in range(begin, len(key)):
         if _equal(data, key[k], key_end[k], marker):
-            return places[:count], k, stale
+            return places[:count], k, stale, False
         if value[k] < 0:
             continue  # a tombstone
         row = value_end[k] - row_bytes
         if row - value[k] != ID_BYTES or key[k] < 0:
-            return places[:count], k, -1
+            return places[:count], k, stale, True
         if owned and not _equal(data, value[k], row, owner):
             stale += 1
             continue
         if data[row + layout_at] != layout:
-            return places[:count], k, -1
+            return places[:count], k, stale, True
         places[count] = k
         count += 1
-    return places[:count], len(key), stale
+    return places[:count], len(key), stale, False
 
 
 @compiled

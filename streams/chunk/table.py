@@ -18,6 +18,7 @@ from faust.stores.memory import Store
 from faust.types import TP
 from yarl import URL
 
+from models.older_rows import migrated
 from models.state import ROW, Rows, empty_rows
 from streams.chunk.changelog import ID_BYTES, changelog_batches, value_dtype
 from streams.chunk.failure import EXIT_CONFIGURATION, fail_stop
@@ -34,7 +35,7 @@ VALUE = value_dtype(ROW)
 
 _EMPTY = empty_rows(1)
 
-_NOT_OURS = "the changelog holds no rows of this version's layout: start this version with another NEXTACT_GROUP"
+_NOT_OURS = "the changelog holds rows of no layout that this version knows: start it with another NEXTACT_GROUP"
 _log = structlog.get_logger("nextact")
 
 
@@ -79,18 +80,30 @@ class ChunkStore(Store):
         rows, begin = self.users.of(tp.partition), 0
         while begin < len(records):
             owner = self.owner.get(tp.partition)
-            places, marker, stale = counting(records, begin, owner, self._row, self._layout)
-            if stale < 0:
-                fail_stop(_NOT_OURS, code=EXIT_CONFIGURATION, topic=tp.topic, expected_layout=self._layout)
+            places, until, stale, odd = counting(records, begin, owner, self._row, self._layout)
             counted = records.at(places)
             rows.write_spans(counted.keys, counted.columns[VALUE_END] - self._row.itemsize)
             if stale or self.overwritten.get(tp.partition):
-                self._notice(tp.partition, records, range(begin, marker), set(places.tolist()))
+                self._notice(tp.partition, records, range(begin, until), set(places.tolist()))
             self.stale, self.recovered = self.stale + stale, self.recovered + len(counted)
-            if marker < len(records):
-                self.owner[tp.partition] = records.value(marker) or b""
-            begin = marker + 1
+            if odd:
+                self._take_in_older(tp, records, until)
+            elif until < len(records):
+                self.owner[tp.partition] = records.value(until) or b""
+            begin = until + 1
         self.offsets[tp.partition] = int(records.offsets[-1])
+
+    def _take_in_older(self, tp: TP, records: Fetched, place: int) -> None:
+        """Take in a record whose row is of an older layout; one of none ends the worker."""
+        key, value, owner = records.key(place), records.value(place) or b"", self.owner.get(tp.partition)
+        row = migrated(value[ID_BYTES:])
+        if not key or row is None or row.dtype != self._row:
+            fail_stop(_NOT_OURS, code=EXIT_CONFIGURATION, topic=tp.topic, expected_layout=self._layout)
+        ours = owner is None or value[:ID_BYTES] == owner
+        self._notice(tp.partition, records, range(place, place + 1), {place} if ours else set())
+        if ours:
+            self.users.of(tp.partition).write([key], row)
+        self.stale, self.recovered = self.stale + (not ours), self.recovered + ours
 
     def _notice(self, partition: int, records: Fetched, looked_at: range, counted: set[int]) -> None:
         overwritten = self.overwritten.setdefault(partition, set())

@@ -1,6 +1,9 @@
 """What recovery makes of a changelog: rows, markers, and what zombies wrote."""
 
 import asyncio
+import base64
+import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple, NoReturn
 
@@ -8,6 +11,7 @@ import numpy as np
 import pytest
 from faust.types import TP
 
+from models.older_rows import migrated
 from models.state import LAYOUT, Rows, empty_rows
 from schemas.cloudevents import Headers
 from streams.chunk import table
@@ -25,7 +29,7 @@ FIRST, SECOND = TP(CHANGELOG, 0), TP(CHANGELOG, 1)
 
 class Logged(NamedTuple):
     offset: int
-    key: bytes
+    key: bytes | None
     value: bytes | None
     timestamp: int = 0
     headers: Headers = ()
@@ -164,18 +168,40 @@ def test_tombstone_is_skipped(store: ChunkStore) -> None:
 
 
 def test_records_of_another_size_or_layout_end_the_worker(store: ChunkStore) -> None:
-    with pytest.raises(Stopped, match="no rows of this version's layout"):
+    with pytest.raises(Stopped, match="no layout that this version knows"):
         store.apply_records(FIRST, fetched([Logged(0, b"ann", MINE + b"short")]))
     whole = MINE + row(1).tobytes()
     with pytest.raises(
-        Stopped, match="no rows of this version's layout"
+        Stopped, match="no layout that this version knows"
     ):  # two wrong sizes that add up to two right ones
         store.apply_records(FIRST, fetched([Logged(0, b"ann", whole[:-1]), Logged(1, b"bob", whole + b"x")]))
     other = row(1)
     other["layout"] = LAYOUT + 1
-    with pytest.raises(Stopped, match="no rows of this version's layout"):
+    with pytest.raises(Stopped, match="no layout that this version knows"):
         store.apply_records(FIRST, fetched([Logged(0, b"ann", MINE + other.tobytes())]))
+    with pytest.raises(Stopped, match="no layout that this version knows"):
+        store.apply_records(FIRST, fetched([Logged(0, None, whole)]))
     assert held(store) == {}
+
+
+def test_rows_of_an_older_layout_are_made_rows_of_today(store: ChunkStore) -> None:
+    recorded = json.loads((Path(__file__).parents[2] / "data" / "rows_of_layout_1.json").read_text())["rows"]
+    older = {key.encode(): base64.b64decode(row) for key, row in recorded.items()}
+    logs = [
+        Logged(0, MARKER, MINE),
+        Logged(1, b"ann", MINE + older[b"ann"]),
+        Logged(2, b"new", MINE + row(1).tobytes()),
+        Logged(3, b"joe", MINE + older[b"joe"]),
+        Logged(4, b"joe", OTHER + older[b"bob"]),  # a zombie's
+        Logged(5, b"eve", OTHER + older[b"eve"]),
+        Logged(6, b"ann", MINE + row(7).tobytes()),
+    ]
+    store.apply_records(FIRST, fetched(logs))
+    rows = store.users.of(0)
+    assert sorted(rows) == [b"ann", b"joe", b"new"]
+    assert rows.read([b"joe"]).tobytes() == np.asarray(migrated(older[b"joe"])).tobytes()
+    assert rows.read([b"ann"])["newest_ms"].tolist() == [7]
+    assert (store.recovered, store.stale, store.overwritten[0]) == (4, 2, {b"joe", b"eve"})
 
 
 def rebalance(store: ChunkStore, assigned: set[TP], generation: int) -> None:
