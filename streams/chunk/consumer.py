@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
@@ -139,6 +139,15 @@ class ChunkConsumer(driver.Consumer):
                 with suppress(IllegalStateError):  # it has just been revoked, in aiokafka's own thread
                     found[tp] = await client.position(tp)
             return found
+
+        return await self._in_thread(ask())
+
+    async def committed(self, partitions: Iterable[TP]) -> dict[TP, int]:
+        """Return up to where the group has handled each of these partitions, 0 where it has said nothing yet."""
+        client = self._thread._ensure_consumer()
+
+        async def ask() -> dict[TP, int]:
+            return {tp: await client.committed(tp) or 0 for tp in partitions}
 
         return await self._in_thread(ask())
 

@@ -200,7 +200,10 @@ class ChunkTable(faust.Table):
         while nothing is fetched: on the same connection an answer comes after that to the fetch, which waits.
         """
         markers = single_records((p, MARKER, self.data.writer, []) for p in partitions)
-        await asyncio.gather(*(self.app.batches.send(self.changelog_topic_name, p, its) for p, its in markers.items()))
+        sent = await asyncio.gather(
+            *(self.app.batches.send(self.changelog_topic_name, p, its) for p, its in markers.items())
+        )
+        await self._check_changelog([p for p, (marker,) in zip(markers, sent, strict=True) if not marker.offset])
         if self.input_topics:
             inputs = [TP(topic, p) for p in partitions for topic in self.input_topics]
             ends = await self.app.consumer.highwaters(*inputs)
@@ -219,6 +222,21 @@ class ChunkTable(faust.Table):
             if store.writer != writer:
                 return  # rebalanced meanwhile: the next recovery does it
             store.overwritten.pop(partition, None)
+
+    async def _check_changelog(self, empty: Sequence[int]) -> None:
+        """End with code 2 if a partition's changelog was empty though the group has handled its events."""
+        inputs = [TP(topic, p) for p in empty for topic in self.input_topics]
+        for tp, offset in (await self.app.consumer.committed(inputs)).items():
+            if offset:
+                fail_stop(
+                    "the changelog is empty though events have been handled: it was deleted and made anew. Restore it,"
+                    " or start with another NEXTACT_GROUP, which handles again what the input topics still hold",
+                    code=EXIT_CONFIGURATION,
+                    changelog=self.changelog_topic_name,
+                    topic=tp.topic,
+                    partition=tp.partition,
+                    handled=offset,
+                )
 
     async def write(self, partition: int, keys: Sequence[bytes], rows: Rows) -> None:
         """Set the rows of these users, in memory at once; return when the changelog has acknowledged them."""

@@ -16,7 +16,7 @@ from schemas.outputs import ChurnRisk, NextAction
 from streams.clients import admin, producer
 from streams.errors import ProcessEnded
 from streams.settings import Settings, read_settings
-from streams.topics import create_topics
+from streams.topics import changelog, create_topics
 from streams.worker_process import handled
 
 pytestmark = pytest.mark.broker
@@ -180,18 +180,40 @@ def test_input_topic_made_anew_under_the_same_state_ends_the_worker_with_one_rea
         worker.wait_until_handled(40)
         wait_until_committed(settings)
         assert worker.stop() == 0
-    with admin(settings) as client:
-        client.delete_topics([views])
-        deadline = time.monotonic() + 30
-        while views in client.list_topics():
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-    create_topics(settings, for_replay=True)
+    made_anew(settings, views)
     send(4)
     with Worker(settings, tmp_path / "second") as worker, pytest.raises(ProcessEnded):
         worker.wait_until_handled(4)
     assert worker.code == 2
     assert "NEXTACT_GROUP" in worker.last_words()
+
+
+def test_changelog_made_anew_under_committed_offsets_ends_the_worker_with_one_reason(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with producer(settings) as sender:
+        for k in range(40):
+            sender.send(settings.topic_prefix + "views", event(k, f"u{k % 7}", now_ms()), f"u{k % 7}".encode())
+        sender.flush()
+    with Worker(settings, tmp_path / "first") as worker:
+        worker.wait_until_handled(40)
+        wait_until_committed(settings)
+        assert worker.stop() == 0
+    made_anew(settings, changelog(settings).name)
+    with Worker(settings, tmp_path / "second") as worker, pytest.raises(ProcessEnded):
+        worker.wait_until_handled(1)
+    assert worker.code == 2
+    assert "the changelog is empty" in worker.last_words()
+
+
+def made_anew(settings: Settings, topic: str) -> None:
+    with admin(settings) as client:
+        client.delete_topics([topic])
+        deadline = time.monotonic() + 30
+        while topic in client.list_topics():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    create_topics(settings, for_replay=True)
 
 
 def test_worker_stopped_in_the_middle_of_a_backlog_goes_on_where_it_was(settings: Settings, tmp_path: Path) -> None:
