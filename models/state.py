@@ -9,7 +9,7 @@ ACTIONS = ("view", "click", "purchase")
 """What windows count and the ring stores: the index in this tuple is the action's code."""
 
 LAYOUT = 2
-"""Version of `ROW`. A worker that finds a row of another one in the changelog ends; it does not rebuild the row."""
+"""Version of `ROW`; what `older_rows` knows of the ones before it. A worker that finds a row of a later one ends."""
 
 HIDDEN = 64
 """Size of the network's recurrent state."""

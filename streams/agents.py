@@ -26,7 +26,7 @@ from streams.publishing import encoded
 
 _log = structlog.get_logger("nextact")
 
-RESCORE_BATCH = 2000
+RESCORE_BATCH = 500
 """Silent users scored at a time: between two batches a chunk may pass."""
 
 

@@ -62,10 +62,10 @@ class Fetched:
         start, end = self.columns[VALUE : VALUE_END + 1, place].tolist()
         return self.data[start:end] if start >= 0 else None
 
-    def key(self, place: int) -> bytes:
-        """Return the key of the record at a place; of none, no bytes."""
+    def key(self, place: int) -> bytes | None:
+        """Return the key of the record at a place."""
         start, end = self.columns[KEY : KEY_END + 1, place].tolist()
-        return self.data[start:end] if start >= 0 else b""
+        return self.data[start:end] if start >= 0 else None
 
     @property
     def offsets(self) -> Ints:

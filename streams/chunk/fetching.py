@@ -8,7 +8,7 @@ at the broker for news: as long as Faust says, 1.5 s.
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import proxy
 
 from aiokafka import TopicPartition
@@ -16,8 +16,9 @@ from aiokafka.consumer import fetcher
 from aiokafka.protocol.fetch import FetchRequest
 from faust.transport.drivers import aiokafka as driver
 
+from schemas.cloudevents import Headers
 from streams.chunk.reading import Unread, readable
-from streams.fetched import Fetched, fetched
+from streams.fetched import OFFSET, TIMESTAMP_MS, Fetched, fetched
 
 MAX_WAIT_MS = 100
 """How long the broker may keep a fetch that finds nothing."""
@@ -96,6 +97,7 @@ class ColumnFetcher(fetcher.Fetcher):  # type: ignore[misc]
         theirs = result._partition_records
         if not self.of_columns(result._topic_partition):
             theirs.__class__ = BareRecords
+            result.getall = partial(_objects, proxy(result), data, self._check_crcs)
             return
         if readable(data, committed_only=self._isolation_level == fetcher.READ_COMMITTED):
             result._partition_records = Unread(data, theirs.next_fetch_offset, self._check_crcs)
@@ -105,16 +107,58 @@ class ColumnFetcher(fetcher.Fetcher):  # type: ignore[misc]
         result.getall = partial(_take, proxy(result))  # aiokafka wants its own class, so ours cannot have the method
 
 
-def _take(result: Any, max_records: int) -> Fetched | tuple[()]:  # noqa: ANN401 - aiokafka's
+def _take(result: Any, max_records: int) -> Any:  # noqa: ANN401 - aiokafka's
     """Return the next records of a partition, as `FetchResult.getall` does."""
     if not result.check_assignment(result._topic_partition) or not result.has_more():
         return ()
     unread = result._partition_records
-    records: Fetched = unread.take(max_records)
+    records = unread.take(max_records)
     result._update_position()
     if unread.done:
         result._partition_records = None
     return records
+
+
+def _objects(result: Any, data: bytes, check_crcs: bool, max_records: int) -> Any:  # noqa: ANN401 - aiokafka's
+    """Return the next records of a partition, also where a header's name is not UTF-8: aiokafka cannot read those."""
+    begin = result._assignment.state_value(result._topic_partition).position
+    try:
+        return fetcher.FetchResult.getall(result, max_records)
+    except UnicodeDecodeError:
+        result._partition_records = _Plain(Unread(data, begin, check_crcs))
+        result.getall = partial(_take, result)
+        return result.getall(max_records)
+
+
+class _PlainRecord(NamedTuple):
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+class _Plain:
+    """What is unread of a partition, as objects."""
+
+    def __init__(self, unread: Unread) -> None:
+        self._unread = unread
+
+    @property
+    def next_fetch_offset(self) -> int:
+        return self._unread.next_fetch_offset
+
+    @property
+    def done(self) -> bool:
+        return self._unread.done
+
+    def take(self, most: int) -> list[_PlainRecord]:
+        found = self._unread.take(most)
+        offsets, times = found.columns[OFFSET].tolist(), found.columns[TIMESTAMP_MS].tolist()
+        return [
+            _PlainRecord(offset, ms, found.key(k), found.value(k), found.headers[k] if found.headers else ())
+            for k, (offset, ms) in enumerate(zip(offsets, times, strict=True))
+        ]
 
 
 class FetchThread(driver.AIOKafkaConsumerThread):

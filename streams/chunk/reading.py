@@ -10,10 +10,11 @@ import numpy as np
 from aiokafka import codec
 from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 from aiokafka.record.default_records import DefaultRecordBatch
-from aiokafka.record.util import calc_crc32c
+from aiokafka.record.util import calc_crc32c, decode_varint
 
 from models.compiled import compiled
 from models.state import Ints
+from schemas.cloudevents import Headers
 from streams.fetched import (
     KEY,
     KEY_END,
@@ -141,8 +142,37 @@ def _batch(data: bytes, begin: int, end: int, check_crc: bool) -> tuple[Fetched,
     with_headers = _parse(np.frombuffer(data, np.uint8), begin, end, base, ms, unit, columns)
     if with_headers < 0:
         raise CorruptRecordException(f"a record is not of the format, in the batch at offset {base}")
-    headers = [tuple(record.headers) for record in DefaultRecordBatch(whole)] if with_headers else ()
+    headers = _headers(whole, data, begin, count) if with_headers else ()
     return Fetched(data, columns, headers), base + last + 1
+
+
+def _headers(whole: memoryview, data: bytes, at: int, count: int) -> list[Headers]:
+    """Return the headers of each record, of records that were found to be of the format."""
+    try:
+        return [tuple(record.headers) for record in DefaultRecordBatch(whole)]
+    except UnicodeDecodeError:  # in a name, which no broker looks at: read by hand, such bytes as text
+        found: list[Headers] = []
+        for _ in range(count):
+            length, at = decode_varint(data, at)
+            end = at + length
+            for _ in range(3):  # attributes, time, offset
+                _, at = decode_varint(data, at)
+            for _ in range(2):
+                _, at = _bytes(data, at)
+            many, at = decode_varint(data, at)
+            mine: list[tuple[str, bytes | None]] = []
+            for _ in range(many):
+                name, at = _bytes(data, at)
+                value, at = _bytes(data, at)
+                mine.append(((name or b"").decode(errors="backslashreplace"), value))
+            found.append(tuple(mine))
+            at = end
+        return found
+
+
+def _bytes(data: bytes, at: int) -> tuple[bytes | None, int]:
+    size, at = decode_varint(data, at)
+    return (None, at) if size < 0 else (data[at : at + size], at + size)
 
 
 def _decompressed(data: memoryview, number: int) -> bytes:

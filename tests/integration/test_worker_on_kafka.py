@@ -97,6 +97,29 @@ def test_bad_records_become_dead_letters_and_the_stream_goes_on(settings: Settin
     assert metrics["nextact_events_total", "applied"] == len(good)
 
 
+class NotUtf8(str):
+    """A header's name as a careless producer may send it."""
+
+    __slots__ = ()
+
+    def encode(self, *_: object) -> bytes:
+        return b"\xff\xfe"
+
+
+def test_record_with_a_header_name_that_is_not_utf8_is_handled_as_any_other(settings: Settings, tmp_path: Path) -> None:
+    views, now = settings.topic_prefix + "views", now_ms()
+    with producer(settings) as sender:
+        for k in range(9):
+            headers = [(NotUtf8("x"), b"v"), ("y", b"w")] if k % 4 == 3 else []
+            sender.send(views, b"{" if k == 7 else event(k, "ann", now + k), b"ann", headers=headers).get(10)
+    with Worker(settings, tmp_path / "worker.log") as worker:
+        samples = worker.wait_until_handled(9)
+        assert samples["nextact_events_total", "applied"] == 8
+        assert worker.stop() == 0
+    [(_, letter)] = records(settings, settings.topic_prefix + "dead-letters")
+    assert [name for name, _ in decode_dead_letter(letter).headers] == ["\\xff\\xfe", "y"]
+
+
 def test_silent_user_is_scored_without_an_event_once(settings: Settings, tmp_path: Path) -> None:
     user_ids = [f"u{k}" for k in range(40)]
     with producer(settings) as sender:
