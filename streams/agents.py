@@ -27,7 +27,7 @@ from streams.publishing import encoded
 _log = structlog.get_logger("nextact")
 
 RESCORE_BATCH = 500
-"""Silent users scored at a time: between two batches a chunk may pass."""
+"""Silent users scored at a time: between two batches a chunk may pass, and what a batch needs in memory stays."""
 
 
 class UserEvents:

@@ -1,6 +1,7 @@
 """The compiled loops made ready before a worker takes part: compiling takes seconds, in which no chunk may wait."""
 
 import time
+from dataclasses import replace
 from typing import NamedTuple
 
 import structlog
@@ -35,6 +36,7 @@ class _Record(NamedTuple):
 def warm_up(model: Predictor, options: Options) -> None:
     """Take events of a user who does not exist all the way, in memory: in order, then late, then silence."""
     began_s = time.perf_counter()
+    options = replace(options, reject_unknown_items=False)  # the item is none of the model's
     users = UserRows()
     for offset, late_ms in enumerate((0, 1)):
         value = b'{"event_id":"%d","user_id":"u","item_id":"i","ts_ms":%d}' % (offset, _NOW_MS - late_ms)
