@@ -188,6 +188,14 @@ def test_table_of_modules_names_what_is_there_and_all_of_it() -> None:
     modules -= {Path(package, "__init__.py") for package in PACKAGES}
     assert {path for path in modules if listed.isdisjoint({path, *path.parents})} == set()
 
+    page = (ROOT / "docs" / "guarantees.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", page)
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / file).read_text(), f"{file}::{test}"
+    for line in page.splitlines():
+        if line.startswith("|") and not set(line) <= set("|- ") and not line.endswith(" shown by |"):
+            assert "`tests/" in line or line.endswith("chaos |"), line
+
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
 def test_files_that_pages_name_are_there(page: Path) -> None:
