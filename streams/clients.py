@@ -8,9 +8,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
-from kafka.errors import KafkaError, KafkaTimeoutError, SaslAuthenticationFailedError, UnsupportedSaslMechanismError
+from kafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    RequestTimedOutError,
+    SaslAuthenticationFailedError,
+    UnsupportedSaslMechanismError,
+)
 
-from streams.errors import BrokerUnavailable
+from streams.errors import BrokerSilent, BrokerUnavailable
 from streams.settings import Settings
 
 CONNECT_TIMEOUT_S = 3.0
@@ -153,7 +159,9 @@ def _reachable(settings: Settings) -> Iterator[None]:
     try:
         yield
     except KafkaError:
-        raise BrokerUnavailable(f"{','.join(settings.servers)} {not_let_in(settings, reasons.errors)}") from None
+        silent = all(isinstance(error, RequestTimedOutError) for error in reasons.errors)
+        kind = BrokerSilent if silent else BrokerUnavailable
+        raise kind(f"{','.join(settings.servers)} {not_let_in(settings, reasons.errors)}") from None
     finally:
         log.removeHandler(reasons)
         log.setLevel(level)

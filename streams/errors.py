@@ -4,6 +4,7 @@ NextactError
 ├── SettingsError         a variable of the environment or an option is wrong
 ├── BrokerError
 │   ├── BrokerUnavailable     none was named, or nothing that speaks Kafka answers there
+│   │   └── BrokerSilent      it takes connections and does not answer: it may be paused, or not be Kafka
 │   ├── BrokerNotStarted      the broker that was to be started here did not come up
 │   └── BrokerRefused         it answers and refuses: rights, policies
 ├── TopicsError
@@ -31,6 +32,10 @@ class BrokerError(NextactError):
 
 class BrokerUnavailable(BrokerError):
     """No broker was named, or nothing that speaks Kafka answers there."""
+
+
+class BrokerSilent(BrokerUnavailable):
+    """A broker takes connections and does not answer in time: another one of its cluster may."""
 
 
 class BrokerNotStarted(BrokerError):

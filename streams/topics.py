@@ -10,7 +10,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError, for_code
 
 from schemas.topics import INPUTS, ITEMS, MODELS, Topic, topics
 from streams.clients import admin
-from streams.errors import BrokerRefused, PartitionsDiffer, TopicsMissing
+from streams.errors import BrokerRefused, BrokerSilent, PartitionsDiffer, TopicsMissing
 from streams.rights import DESCRIBE, WORKER, check_group_rights, check_rights
 from streams.settings import Settings
 
@@ -23,6 +23,7 @@ CREATE_FOR_REPLAY = "nextact topics create --for-replay"
 _UNKNOWN, _EXISTS = 3, 36
 _PATIENCE_S = 10.0
 _NAP_S = 0.2
+_BROKER_PATIENCE_S = 30.0
 
 
 class TopicStatus(NamedTuple):
@@ -73,14 +74,17 @@ def check_topics(
         TopicsMissing: some are not there.
         PartitionsDiffer: one has another number of partitions.
     """
-    deadline_s = time.monotonic() + _PATIENCE_S
-    while True:
+    deadline_s = time.monotonic() + _BROKER_PATIENCE_S
+    while True:  # of several brokers one may be paused, or on its way out: the next try may ask another
         try:
             return _check_topics(settings, needs, group)
-        except KafkaError as error:  # of several brokers one may be on its way out: the next try asks another
+        except BrokerSilent:
+            if len(settings.servers) < 2 or time.monotonic() > deadline_s:
+                raise
+        except KafkaError as error:
             if not error.retriable or time.monotonic() > deadline_s:
                 raise
-            time.sleep(_NAP_S)
+        time.sleep(_NAP_S)
 
 
 def _check_topics(settings: Settings, needs: Mapping[str, Collection[str]], group: str | None) -> None:

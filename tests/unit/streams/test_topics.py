@@ -11,7 +11,7 @@ import streams.topics
 from schemas.topics import INPUTS, topics
 from streams.cli import app
 from streams.clients import admin
-from streams.errors import PartitionsDiffer, TopicsMissing
+from streams.errors import BrokerSilent, PartitionsDiffer, TopicsMissing
 from streams.rights import SENDER
 from streams.settings import Settings, read_settings
 from streams.topics import check_topics, create_topics, retention_ms
@@ -36,20 +36,29 @@ def test_missing_topics_are_named_with_the_command_that_creates_them(settings: S
         check_topics(settings)
 
 
-def test_check_asks_again_when_a_broker_is_on_its_way_out(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_asks_again_while_one_of_several_brokers_is_away(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     create_topics(settings)
-    answers: list[Exception | None] = [KafkaConnectionError("111 ECONNREFUSED"), None]
+    errors = [
+        KafkaConnectionError("111 ECONNREFUSED"),
+        BrokerSilent("no answer"),
+        None,
+        TopicAuthorizationFailedError(),
+    ]
 
-    def flaky(settings: Settings) -> KafkaAdminClient:
-        if error := answers.pop(0):
+    def flaky(asked: Settings) -> KafkaAdminClient:
+        if error := errors.pop(0):
             raise error
-        return admin(settings)
+        return admin(asked)
 
     monkeypatch.setattr(streams.topics, "admin", flaky)
-    check_topics(settings)
-    answers += [TopicAuthorizationFailedError()]
+    check_topics(settings.model_copy(update={"bootstrap_servers": f"{settings.bootstrap_servers},127.0.0.1:1"}))
     with pytest.raises(TopicAuthorizationFailedError):
         check_topics(settings)
+    errors.append(BrokerSilent("no answer"))
+    with pytest.raises(BrokerSilent):
+        check_topics(settings)  # there is no other to ask
 
 
 def test_only_the_topics_that_are_needed_must_be_there(settings: Settings) -> None:
