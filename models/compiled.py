@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from numba.core.caching import Cache, IndexDataCacheFile
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -28,13 +29,30 @@ def compiled(function: Function) -> Function:
         made: Any = numba.njit(cache=True, nogil=True)(function)
     except RuntimeError:  # numba finds no folder to write to
         return cast(Function, numba.njit(nogil=True)(function))
-    kept = made._cache._cache_file
-    kept._source_stamp = (*kept._source_stamp, _frozen(function))
+    if isinstance(getattr(made, "_cache", None), Cache):  # else nothing is compiled: NUMBA_DISABLE_JIT
+        made._cache._cache_file.__class__ = _Kept
+        made._cache._cache_file.function = function
     return cast(Function, made)
 
 
-def _frozen(function: Callable[..., Any]) -> str:
-    """Return a hash of what the compiled loop holds of other files: numba looks at the loop's own."""
+class _Kept(IndexDataCacheFile):
+    """What numba keeps of a loop, until anything has changed that it was made of: numba looks at its own file only."""
+
+    function: Callable[..., Any]
+
+    @property
+    def _source_stamp(self) -> tuple[object, ...]:
+        return (*self.own_stamp, _frozen(self.function, set()))
+
+    @property
+    def own_stamp(self) -> tuple[object, ...]:
+        """What numba made of the file that the loop stands in."""
+        stamp: tuple[object, ...] = self.__dict__["_source_stamp"]
+        return stamp
+
+
+def _frozen(function: Callable[..., Any], seen: set[str]) -> str:
+    """Return a hash of what a loop holds that stands outside it: constants, and all loops that it calls."""
     digest = sha256()
     for name in sorted(function.__code__.co_names):
         value = function.__globals__.get(name)
@@ -42,6 +60,9 @@ def _frozen(function: Callable[..., Any]) -> str:
             digest.update(name.encode() + value.tobytes())
         elif isinstance(value, int | float | str | tuple | np.generic):
             digest.update(f"{name}={value!r};".encode())
-        elif (cache := getattr(value, "_cache", None)) is not None and hasattr(cache, "_cache_file"):
-            digest.update(f"{name}:{cache._cache_file._source_stamp};".encode())
+        elif isinstance(kept := getattr(getattr(value, "_cache", None), "_cache_file", None), _Kept):
+            where = f"{kept.function.__module__}.{name}"
+            if where not in seen:
+                seen.add(where)
+                digest.update(f"{name}:{kept.own_stamp}:{_frozen(kept.function, seen)};".encode())
     return digest.hexdigest()

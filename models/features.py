@@ -1,4 +1,4 @@
-"""Inputs of one step of the network, from what a row and an event hold: one code for training and for serving."""
+"""Inputs of one step of the network, from what a row and an event hold; the tests hold training against serving."""
 
 from typing import NamedTuple
 from zlib import crc32

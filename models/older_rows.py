@@ -7,8 +7,9 @@ acts next, as after a change of the model. What an event before the ring had don
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import numpy.typing as npt
 
-from models.state import LAYOUT, RING, ROW, Rows, empty_rows, high_bits
+from models.state import RING, ROW, Rows, empty_rows, high_bits
 
 _FIRST = np.dtype(
     [
@@ -53,19 +54,15 @@ _OLDER: Mapping[int, tuple[np.dtype[np.void], Callable[[Rows], Rows]]] = {1: (_F
 """By number of the layout: how its rows lie, and what makes rows of today of them."""
 
 
-def migrated(row: bytes) -> Rows | None:
-    """Return the row of today [1] that a row of any layout is; None if these bytes are a row of none.
+def migrated(rows: npt.NDArray[np.uint8]) -> Rows | None:
+    """Return the rows of today [n] that rows of an older layout are; None if these bytes [n, size] are of none we know.
 
-    >>> migrated(empty_rows(1).tobytes()) == empty_rows(1), migrated(b"no row")
-    (array([ True]), None)
+    >>> migrated(np.zeros((2, 784), np.uint8)) is None
+    True
     """
-    if len(row) == ROW.itemsize:
-        rows: Rows = np.frombuffer(row, ROW)
-        if rows["layout"][0] == LAYOUT:
-            return rows
     for number, (layout, convert) in _OLDER.items():
-        if len(row) == layout.itemsize:
-            old = np.frombuffer(row, layout)
-            if old["layout"][0] == number:
+        if rows.shape[1] == layout.itemsize:
+            old: Rows = np.ascontiguousarray(rows).view(layout)[:, 0]
+            if (old["layout"] == number).all():
                 return convert(old)
     return None

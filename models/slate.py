@@ -51,9 +51,17 @@ def top_items(rows: Rows, model: Predictor, places: int) -> Slates:
     """
     items = len(model.items)
     places = min(places, items)
+    if not places:
+        none = np.zeros((len(rows), 0))
+        return Slates(none.astype(np.int64), none, none.astype(np.bool_), np.zeros(len(rows), np.bool_))
     ring = np.where(np.arange(RING) < rows["accepted"][:, None], model.item_rows(rows["ring_item"]), 0)  # [users, RING]
     bought = np.where(ring_action(rows["ring_high"]) == ACTIONS.index("purchase"), ring, 0)
     known = np.asarray((ring > 0).any(axis=1))
+    strangers = np.flatnonzero(~known)
+    if len(strangers) > 1:  # they all get the same
+        slates = top_items(rows[np.append(np.flatnonzero(known), strangers[0])], model, places)
+        at = np.where(known, np.cumsum(known) - 1, len(slates.item) - 1)
+        return Slates(slates.item[at], slates.score[at], slates.seen[at], known)
     query = np.where(known[:, None], item_query(rows["now"], model), 0)  # what is left is the bias: popularity
     item, score = np.empty((len(rows), places), np.int64), np.empty((len(rows), places))
     seen = np.empty((len(rows), places), np.bool_)

@@ -121,17 +121,19 @@ class UserEvents:
 
     async def _rescore_partition(self, partition: int) -> None:
         users = self._table.data.users
-        while True:
+        began, now_ms, due = users.partitions.get(partition), 0, np.zeros(0, np.int64)
+        if began is not None:
+            now_ms = self._now_ms(partition, began.rows)
+            due = np.flatnonzero(began.rows["rescore_ms"] <= now_ms)
+        for start in range(0, len(due), RESCORE_BATCH):
             async with self.chunks.paused():
                 rows = users.partitions.get(partition)
-                if rows is None or not self._settled() or partition not in self._owned():
+                if rows is None or rows is not began or not self._settled() or partition not in self._owned():
                     return
-                now_ms = self._now_ms(partition, rows.rows)
-                due = np.flatnonzero(rows.rows["rescore_ms"] <= now_ms)[:RESCORE_BATCH]
-                if not len(due):
-                    return
-                keys = [rows.key(place) for place in due.tolist()]
-                scored, made, changed = rescore(partition, keys, rows.rows[due], self._model, now_ms)
+                part = due[start : start + RESCORE_BATCH]  # a chunk may have come to some of them
+                part = part[rows.rows["rescore_ms"][part] <= now_ms]
+                keys = [rows.key(place) for place in part.tolist()]
+                scored, made, changed = rescore(partition, keys, rows.rows[part], self._model, now_ms)
                 # first the outputs: a crash before the row is written repeats them under the same ids
                 await asyncio.gather(*[await self._app.batches.put(*written) for written in self._encoded(made)])
                 self._metrics.outputs_published(Counter({outputs.topic: len(outputs) for outputs in made}))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Protocol
 
 import numpy as np
@@ -112,9 +113,10 @@ def joined(pieces: Sequence[Fetched]) -> Fetched:
     headers: list[Headers] = []
     if any(piece.headers for piece in pieces):
         headers = [each for piece in pieces for each in piece.headers or [()] * len(piece)]
-    if all(piece.data is pieces[0].data for piece in pieces):
+    data = {id(piece.data): piece.data for piece in pieces}  # pieces may lie in the same
+    if len(data) <= 1:
         return Fetched(pieces[0].data if pieces else b"", columns, headers)
-    shift = np.cumsum([0, *(len(piece.data) for piece in pieces[:-1])])
+    begins = dict(zip(data, accumulate(map(len, data.values()), initial=0), strict=False))
     lying = columns[KEY:]
-    lying += (lying >= 0) * np.repeat(shift, [len(piece) for piece in pieces])
-    return Fetched(b"".join([piece.data for piece in pieces]), columns, headers)
+    lying += (lying >= 0) * np.repeat([begins[id(piece.data)] for piece in pieces], [len(piece) for piece in pieces])
+    return Fetched(b"".join(data.values()), columns, headers)

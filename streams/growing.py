@@ -26,12 +26,14 @@ class Growing:
         if length <= len(self.array):
             return
         count = length + length // 4
-        self.array = np.empty(0, dtype)  # lets go of the memory
+        held, self.array = len(self.array), np.empty(0, dtype)  # lets go of the memory
         try:
             self._memory.resize(count * dtype.itemsize)
-        except (BufferError, SystemError):  # someone holds a view of it, or the system cannot
-            old, self._memory = self._memory, _pages(count * dtype.itemsize)
-            np.frombuffer(self._memory, np.uint8)[: len(old)] = np.frombuffer(old, np.uint8)
+        except (BufferError, OSError, SystemError):  # someone holds a view of it, or the system cannot
+            self.array = np.frombuffer(self._memory, dtype, held)
+            memory = _pages(count * dtype.itemsize)
+            np.frombuffer(memory, np.uint8)[: self.array.nbytes] = self.array.view(np.uint8)
+            self._memory = memory
         self.array = np.frombuffer(self._memory, dtype, count)
 
 

@@ -22,27 +22,12 @@ from models.predictor import Predictor
 from models.state import Ints, Rows
 from models.survival import Curves
 from models.windows import bins
-from schemas.cloudevents import Headers
 from schemas.dead_letters import dead_letter, encode_dead_letter
 from schemas.events import Event, Reason, Rejected, decode_events
 from schemas.topics import DEAD_LETTERS, INPUTS
+from streams.fetched import Record
 from streams.options import Options
 from streams.outputs import Output, Outputs, Users, churn_outputs, outputs
-
-
-class Record(Protocol):
-    """What a record of an input topic has, as aiokafka hands it out."""
-
-    @property
-    def key(self) -> bytes | None: ...  # noqa: D102
-    @property
-    def value(self) -> bytes | None: ...  # noqa: D102
-    @property
-    def headers(self) -> Headers: ...  # noqa: D102
-    @property
-    def timestamp(self) -> int: ...  # noqa: D102
-    @property
-    def offset(self) -> int: ...  # noqa: D102
 
 
 class Origin(NamedTuple):

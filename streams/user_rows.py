@@ -61,7 +61,7 @@ class PartitionRows:
             places = self._index.find(keys)
             self._last = list(keys), places
             rows = self._held.array.take(places, mode="clip").view(self._empty.dtype)
-        missing = np.flatnonzero(places < 0)
+            missing = np.flatnonzero(places < 0)  # a write fills the places in
         if len(missing):
             rows[missing] = self._empty
         return rows

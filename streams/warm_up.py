@@ -21,6 +21,7 @@ from streams.publishing import encoded
 from streams.user_rows import UserRows
 
 _NOW_MS = 10**12
+_MORE = 100
 _BATCH_BYTES = 10_000
 _log = structlog.get_logger("nextact")
 
@@ -59,4 +60,6 @@ def _recover(row: Rows) -> None:
     log.append(0, 0, b"u", bytes(ID_BYTES) + row.tobytes(), [])
     logged = Unread(bytes(log.build()), 0, check_crcs=True).take(1)
     counting(logged, 0, None, row.dtype, LAYOUT)
-    UserRows().of(0).write_spans(logged.keys, logged.columns[VALUE_END] - row.itemsize)
+    rows = UserRows().of(0)
+    rows.write_spans(logged.keys, logged.columns[VALUE_END] - row.itemsize)
+    rows.write([b"%d" % k for k in range(_MORE)], row.repeat(_MORE))  # so many that the index grows

@@ -36,6 +36,8 @@ class ChunkConsumer(driver.Consumer):
         at_once = self.app.conf.broker_max_poll_records
         self._at_once = at_once
         self._alignment = Alignment(max(1, at_once // 8), self.app.align_wait_s, at_once)
+        self._active: set[TP] = set()
+        self._active_inputs: set[TP] = set()
         self._seeking = False
         self._room_made = asyncio.Event()  # a chunk was acknowledged
         self._one_at_a_time = asyncio.Lock()
@@ -88,9 +90,10 @@ class ChunkConsumer(driver.Consumer):
         self._underway.discard(message)
         notify(self._waiting_for_ack)
         self._room_made.set()
-        task = asyncio.ensure_future(self._hand_on_the_next(self._generation))
-        self._handing_on.add(task)  # else it may be collected
-        task.add_done_callback(self._handing_on.discard)
+        if len(self._alignment):
+            task = asyncio.ensure_future(self._hand_on_the_next(self._generation))
+            self._handing_on.add(task)  # else it may be collected
+            task.add_done_callback(self._handing_on.discard)
         if message.generation_id != self.app.consumer_generation_id:
             return False  # the stream acknowledges what it skips: an unprocessed offset must not be committed
         self._acked.update((tp, [records[-1].offset]) for tp, records in message.value.items())
@@ -185,7 +188,11 @@ class ChunkConsumer(driver.Consumer):
         return self.flow_active and not self._seeking and generation == self.app.consumer_generation_id
 
     def _inputs(self) -> set[TP]:
-        return {tp for tp in self._get_active_partitions() if not self._is_changelog_tp(tp)}
+        active = self._get_active_partitions()
+        if active != self._active:
+            self._active = set(active)
+            self._active_inputs = {tp for tp in active if not self._is_changelog_tp(tp)}
+        return self._active_inputs
 
     def _room(self) -> bool:
         """Tell whether a chunk is wanted now: what comes while two are underway goes into one, however often we fetch.

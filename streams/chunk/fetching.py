@@ -69,16 +69,33 @@ class ColumnFetcher(fetcher.Fetcher):  # type: ignore[misc]
 
     Attributes:
         of_columns: tells which partitions' are.
+        recovering: tells whether the changelog is what is wanted.
     """
 
     of_columns: Callable[[Any], bool]
+    recovering: Callable[[], bool]
 
     @staticmethod
-    def take_over(consumer: Any, of_columns: Callable[[Any], bool]) -> None:  # noqa: ANN401 - aiokafka's
+    def take_over(consumer: Any, of_columns: Callable[[Any], bool], recovering: Callable[[], bool]) -> None:  # noqa: ANN401 - aiokafka's
         """Make a consumer's fetcher, which has fetched nothing yet, one of ours: it knows no other way to get one."""
         mine = consumer._fetcher
         mine._client, mine._prefetch_backoff, mine.__class__ = _Answers(mine._client), 0, ColumnFetcher
-        mine.of_columns = of_columns
+        mine.of_columns, mine.recovering = of_columns, recovering
+
+    def _get_actions_per_node(self, assignment: Any) -> tuple[Any, ...]:  # noqa: ANN401 - aiokafka's
+        """Return what to ask each broker for: in a recovery, nothing that leaves the changelog out.
+
+        Such a fetch finds no news, waits for them at the broker, and no other is sent to it meanwhile.
+        """
+        requests, *rest = super()._get_actions_per_node(assignment)
+        if self.recovering():
+            requests = [(node, request) for node, request in requests if self._asks_for_columns(request)]
+        return requests, *rest
+
+    def _asks_for_columns(self, request: Any) -> bool:  # noqa: ANN401 - aiokafka's
+        return any(
+            self.of_columns(TopicPartition(topic, place[0])) for topic, places in request.topics for place in places
+        )
 
     async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> bool:  # noqa: ANN401
         try:
@@ -167,7 +184,8 @@ class FetchThread(driver.AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         """Connect."""
         await super().on_start()
-        ColumnFetcher.take_over(self._ensure_consumer(), self.consumer._is_changelog_tp)
+        app = self.consumer.app
+        ColumnFetcher.take_over(self._ensure_consumer(), self.consumer._is_changelog_tp, lambda: bool(app.in_recovery))
 
     def _create_worker_consumer(self, transport: driver.Transport) -> Any:  # noqa: ANN401 - aiokafka's
         consumer = super()._create_worker_consumer(transport)

@@ -1,4 +1,4 @@
-"""Which records of the changelog count: those of the partition's owner, in this version's layout, up to a marker."""
+"""Which records of the changelog count: those of the partition's owner, up to a marker or a row of another layout."""
 
 from typing import NamedTuple, TypeAlias
 

@@ -63,12 +63,12 @@ class Overlap(Generic[T]):
         self._app, self._table, self._compute, self._done = app, table, compute, done
         self._lock = asyncio.Lock()  # rows are read, and new ones not yet on their way to the changelog
         self._writing: asyncio.Future[None] | None = None
-        self._computing = False
+        self._taken = False
         self.acknowledged = 0
 
     def underway(self) -> bool:
-        """Tell whether a chunk is being computed or written."""
-        return self._computing or (self._writing is not None and not self._writing.done())
+        """Tell whether a chunk was taken and is not acknowledged: it waits, is being computed, or written."""
+        return self._taken or (self._writing is not None and not self._writing.done())
 
     @asynccontextmanager
     async def paused(self) -> AsyncIterator[None]:
@@ -82,18 +82,18 @@ class Overlap(Generic[T]):
         """Take the chunks of a stream, each until it is acknowledged."""
         try:
             async for event in stream.noack().events():
-                async with self._lock:
-                    await self._take(event)
+                self._taken = True
+                try:
+                    async with self._lock:
+                        await self._take(event)
+                finally:
+                    self._taken = False
         except Exception as error:  # noqa: BLE001 - a bug: end before the chunk is acknowledged
             self._failed(error)
 
     async def _take(self, event: Any) -> None:  # noqa: ANN401 - Faust's event
         writer = self._table.data.writer
-        self._computing = True
-        try:
-            step = await _run(event.value, self._compute, event.value)
-        finally:
-            self._computing = False
+        step = await _run(event.value, self._compute, event.value)
         if self._table.data.writer != writer:
             event.ack()  # of another generation, so nothing is committed: rebalanced meanwhile, the chunk comes again
             return

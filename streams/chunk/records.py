@@ -55,11 +55,13 @@ def record_batches(
         keys: [records].
         values: [records].
         headers: what `header_template` made [records], None: no headers.
-        max_bytes: most bytes of records in a batch.
+        max_bytes: most bytes of records in a batch, up to MAX_BATCH_BYTES.
 
     Raises:
-        ValueError: a record is larger than a batch.
+        ValueError: a record is larger than a batch, or a batch would be larger than allowed.
     """
+    if max_bytes > MAX_BATCH_BYTES:
+        raise ValueError(f"a batch of more than {MAX_BATCH_BYTES} bytes")
     count = len(part)
     if headers is None:
         headers = Texts(np.zeros(count, np.uint8), np.arange(1, count + 1))

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import faust
+import numpy as np
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.stores.memory import Store
@@ -36,6 +37,7 @@ VALUE = value_dtype(ROW)
 _EMPTY = empty_rows(1)
 
 _NOT_OURS = "the changelog holds rows of no layout that this version knows: start it with another NEXTACT_GROUP"
+_MADE_ANEW = "the changelog goes backwards: it was deleted and made anew under a running worker"
 _log = structlog.get_logger("nextact")
 
 
@@ -86,24 +88,34 @@ class ChunkStore(Store):
             if stale or self.overwritten.get(tp.partition):
                 self._notice(tp.partition, records, range(begin, until), set(places.tolist()))
             self.stale, self.recovered = self.stale + stale, self.recovered + len(counted)
+            begin = until + 1
             if odd:
-                self._take_in_older(tp, records, until)
+                begin = self._take_in_older(tp, records, until)
             elif until < len(records):
                 self.owner[tp.partition] = records.value(until) or b""
-            begin = until + 1
         self.offsets[tp.partition] = int(records.offsets[-1])
 
-    def _take_in_older(self, tp: TP, records: Fetched, place: int) -> None:
-        """Take in a record whose row is of an older layout; one of none ends the worker."""
-        key, value, owner = records.key(place), records.value(place) or b"", self.owner.get(tp.partition)
-        row = migrated(value[ID_BYTES:])
-        if not key or row is None or row.dtype != self._row:
+    def _take_in_older(self, tp: TP, records: Fetched, begin: int) -> int:
+        """Take in records whose rows are of an older layout, as many as follow; return where they end.
+
+        A row of no layout ends the worker.
+        """
+        values = records.columns[VALUE_END] - records.columns[VALUE_START]
+        alike = (values[begin:] == values[begin]) & (records.columns[KEY, begin:] >= 0)
+        end = begin + (len(alike) if alike.all() else int(alike.argmin()))
+        logged = np.frombuffer(b"".join([records.value(k) or b"" for k in range(begin, end)]), np.uint8)
+        logged = logged.reshape(end - begin, int(values[begin]))
+        rows = migrated(logged[:, ID_BYTES:]) if end > begin else None
+        if rows is None or rows.dtype != self._row:
             fail_stop(_NOT_OURS, code=EXIT_CONFIGURATION, topic=tp.topic, expected_layout=self._layout)
-        ours = owner is None or value[:ID_BYTES] == owner
-        self._notice(tp.partition, records, range(place, place + 1), {place} if ours else set())
-        if ours:
-            self.users.of(tp.partition).write([key], row)
-        self.stale, self.recovered = self.stale + (not ours), self.recovered + ours
+        owner, ours = self.owner.get(tp.partition), np.ones(end - begin, bool)
+        if owner is not None:
+            ours = (logged[:, :ID_BYTES] == np.frombuffer(owner, np.uint8)).all(axis=1)
+        places = np.flatnonzero(ours)
+        self._notice(tp.partition, records, range(begin, end), set((begin + places).tolist()))
+        self.users.of(tp.partition).write([records.key(begin + k) or b"" for k in places.tolist()], rows[places])
+        self.stale, self.recovered = self.stale + len(ours) - len(places), self.recovered + len(places)
+        return end
 
     def _notice(self, partition: int, records: Fetched, looked_at: range, counted: set[int]) -> None:
         overwritten = self.overwritten.setdefault(partition, set())
@@ -199,11 +211,9 @@ class ChunkTable(faust.Table):
         Whoever wrote a row before it had read no further than to where the input topics now end. That is asked here,
         while nothing is fetched: on the same connection an answer comes after that to the fetch, which waits.
         """
+        await self._check_changelog(partitions)
         markers = single_records((p, MARKER, self.data.writer, []) for p in partitions)
-        sent = await asyncio.gather(
-            *(self.app.batches.send(self.changelog_topic_name, p, its) for p, its in markers.items())
-        )
-        await self._check_changelog([p for p, (marker,) in zip(markers, sent, strict=True) if not marker.offset])
+        await asyncio.gather(*(self.app.batches.send(self.changelog_topic_name, p, its) for p, its in markers.items()))
         if self.input_topics:
             inputs = [TP(topic, p) for p in partitions for topic in self.input_topics]
             ends = await self.app.consumer.highwaters(*inputs)
@@ -223,8 +233,13 @@ class ChunkTable(faust.Table):
                 return  # rebalanced meanwhile: the next recovery does it
             store.overwritten.pop(partition, None)
 
-    async def _check_changelog(self, empty: Sequence[int]) -> None:
-        """End with code 2 if a partition's changelog was empty though the group has handled its events."""
+    async def _check_changelog(self, partitions: Sequence[int]) -> None:
+        """End with code 2 if a partition's changelog is empty though the group has handled its events.
+
+        Asked before any marker is written: that would make it look as if there were something in it.
+        """
+        ends = await self.app.consumer.highwaters(*(TP(self.changelog_topic_name, p) for p in partitions))
+        empty = [tp.partition for tp, end in ends.items() if not end]
         inputs = [TP(topic, p) for p in empty for topic in self.input_topics]
         for tp, offset in (await self.app.consumer.committed(inputs)).items():
             if offset:
@@ -277,6 +292,8 @@ class ChunkTable(faust.Table):
             if store.writer != writer or store.users.partitions.get(partition) is not mine:
                 return  # rebalanced meanwhile
             sent = followed.pop(0)
+            if 0 <= sent.offset <= last:
+                fail_stop(_MADE_ANEW, code=EXIT_CONFIGURATION, topic=self.changelog_topic_name, partition=partition)
             if sent.offset > last + 1:  # what repairs it may have been overtaken too
                 followed += await self._repair(partition, mine, last + 1, sent.offset)
             last = max(last, sent.offset + sent.records - 1)

@@ -223,10 +223,11 @@ def test_changelog_made_anew_under_committed_offsets_ends_the_worker_with_one_re
         wait_until_committed(settings)
         assert worker.stop() == 0
     made_anew(settings, changelog(settings).name)
-    with Worker(settings, tmp_path / "second") as worker, pytest.raises(ProcessEnded):
-        worker.wait_until_handled(1)
-    assert worker.code == 2
-    assert "the changelog is empty" in worker.last_words()
+    for name in ("second", "third"):  # trying again does not make it pass
+        with Worker(settings, tmp_path / name) as worker, pytest.raises(ProcessEnded):
+            worker.wait_until_handled(1)
+        assert worker.code == 2
+        assert "the changelog is empty" in worker.last_words()
 
 
 def made_anew(settings: Settings, topic: str) -> None:

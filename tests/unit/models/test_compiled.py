@@ -17,7 +17,11 @@ from models.compiled import compiled
 
 @compiled
 def answer():
-    return SIZE + one()
+    return below() + one()
+
+@compiled
+def below():
+    return SIZE
 
 print(answer(), sum(answer.stats.cache_hits.values()))
 """

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from builders import InputRecord
 from chunks import MODEL, handle
@@ -35,7 +36,7 @@ def of_today() -> dict[str, Rows]:
 
 @pytest.mark.parametrize("user", RECORDED["rows"])
 def test_recorded_row_goes_on_as_todays_row_does(user: str) -> None:
-    row = migrated(base64.b64decode(RECORDED["rows"][user]))
+    row = migrated(np.frombuffer(base64.b64decode(RECORDED["rows"][user]), np.uint8)[None])
     expected = of_today()[user]
     assert row is not None
     if expected["accepted"][0] > RING:  # what left the ring is no longer in the states
@@ -46,7 +47,15 @@ def test_recorded_row_goes_on_as_todays_row_does(user: str) -> None:
     assert row.tobytes() == expected.tobytes()
 
 
-def test_row_of_no_layout_is_none() -> None:
-    row = empty_rows(1)
-    row["layout"] = 200
-    assert [migrated(data) for data in (b"", row.tobytes(), bytes(784), bytes(5000))] == [None] * 4
+def test_rows_of_no_layout_that_is_known_are_none() -> None:
+    later = empty_rows(1)
+    later["layout"] = 200
+    for data in (b"x", later.tobytes(), bytes(784), bytes(5000)):
+        assert migrated(np.frombuffer(data, np.uint8)[None]) is None
+
+
+def test_many_rows_are_those_of_each_alone() -> None:
+    older = np.stack([np.frombuffer(base64.b64decode(row), np.uint8) for row in RECORDED["rows"].values()])
+    together = migrated(older)
+    assert together is not None
+    assert together.tobytes() == b"".join(np.asarray(migrated(older[k : k + 1])).tobytes() for k in range(len(older)))

@@ -159,6 +159,11 @@ def test_many_users_take_little_memory() -> None:
         tracemalloc.stop()
 
 
+def test_slate_of_no_places_is_empty() -> None:
+    model = Predictor(random_model(30))
+    assert top_items(users_with_rings(model, 3), model, 0).item.shape == (3, 0)
+
+
 def test_nothing_is_left_to_show_to_whoever_bought_it_all() -> None:
     model = Predictor(random_model(2))
     rows = empty_rows(1)

@@ -55,6 +55,7 @@ class Faust(SimpleNamespace):
         self.consumer._alignment, self.consumer._at_once = Alignment(capacity, 100, at_once), at_once
         self.consumer._unacked_messages, self.consumer._waiting_for_ack = set(), None
         self.consumer._underway, self.consumer._handing_on = set(), set()
+        self.consumer._active, self.consumer._active_inputs = set(), set()
         self.consumer._room_made, self.consumer._one_at_a_time = asyncio.Event(), asyncio.Lock()
 
     @property

@@ -199,7 +199,7 @@ def test_rows_of_an_older_layout_are_made_rows_of_today(store: ChunkStore) -> No
     store.apply_records(FIRST, fetched(logs))
     rows = store.users.of(0)
     assert sorted(rows) == [b"ann", b"joe", b"new"]
-    assert rows.read([b"joe"]).tobytes() == np.asarray(migrated(older[b"joe"])).tobytes()
+    assert rows.read([b"joe"]).tobytes() == np.asarray(migrated(np.frombuffer(older[b"joe"], np.uint8)[None])).tobytes()
     assert rows.read([b"ann"])["newest_ms"].tolist() == [7]
     assert (store.recovered, store.stale, store.overwritten[0]) == (4, 2, {b"joe", b"eve"})
 

@@ -64,6 +64,7 @@ OVERRIDDEN: list[tuple[type, str, list[str], str]] = [
     (driver.AIOKafkaConsumerThread, "_create_worker_consumer", ["self", "transport"], "a fetch waits for 1.5 s"),
     (fetcher.PartitionRecords, "_consumer_record", ["self", "tp", "record"], "records are slow to make"),
     (fetcher.Fetcher, "_proc_fetch_request", ["self", "assignment", "node_id", "request"], "records are objects"),
+    (fetcher.Fetcher, "_get_actions_per_node", ["self", "assignment"], "recovery waits at the broker for other news"),
     (driver.Consumer, "_drain_messages", ["self", "fetcher"], "stock Faust reads records one by one"),
     (
         Recovery,
@@ -451,7 +452,7 @@ def test_fetcher_of_a_consumer_becomes_ours_and_no_other_does() -> None:
     async def main() -> None:
         client: Any = SimpleNamespace(_loop=asyncio.get_running_loop(), _metadata_max_age_ms=1)
         ours, theirs = (fetcher.Fetcher(client, SubscriptionState()) for _ in range(2))
-        ColumnFetcher.take_over(SimpleNamespace(_fetcher=ours), lambda tp: True)
+        ColumnFetcher.take_over(SimpleNamespace(_fetcher=ours), lambda tp: True, lambda: False)
         assert (type(ours), type(theirs)) == (ColumnFetcher, fetcher.Fetcher)
         assert (ours._client._client, theirs._client) == (client, client)
         assert (ours._prefetch_backoff, theirs._prefetch_backoff) == (0, 0.1)

@@ -52,7 +52,8 @@ class Setting:
         self.fetcher: Any = fetcher.Fetcher(
             self.broker, subscriptions, isolation_level=isolation_level, retry_backoff_ms=1
         )
-        ColumnFetcher.take_over(SimpleNamespace(_fetcher=self.fetcher), lambda tp: True)
+        self.recovering = False
+        ColumnFetcher.take_over(SimpleNamespace(_fetcher=self.fetcher), lambda tp: True, lambda: self.recovering)
         subscriptions.assign_from_user([LOG, OTHER])
         self.assignment: Any = subscriptions.subscription.assignment
         self.fetcher._fetch_task.cancel()  # the tests fetch themselves
@@ -164,3 +165,25 @@ def test_nothing_that_was_read_waits_for_the_garbage_collector() -> None:
         with_fetcher(look)
     finally:
         gc.enable()
+
+
+def test_in_a_recovery_nothing_is_asked_for_that_leaves_the_changelog_out() -> None:
+    """Such a fetch waits at the broker, and no other is sent to it meanwhile."""
+
+    async def look(setting: Setting) -> None:
+        setting.fetcher._client.cluster = SimpleNamespace(leader_for_partition=lambda _: 0)
+        setting.fetcher.of_columns = lambda tp: tp.topic == LOG.topic
+
+        def asked() -> list[set[str]]:
+            requests = setting.fetcher._get_actions_per_node(setting.assignment)[0]
+            return [{topic for topic, _ in request.topics} for _, request in requests]
+
+        assert asked() == [{"log", "other"}]
+        setting.recovering = True
+        assert asked() == [{"log", "other"}]
+        await setting.fetch(answer((LOG, THREE)))  # is here, and not taken yet
+        assert asked() == []
+        setting.recovering = False
+        assert asked() == [{"other"}]
+
+    with_fetcher(look)

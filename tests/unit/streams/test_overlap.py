@@ -216,3 +216,22 @@ def test_chunk_computed_across_a_rebalance_changes_nothing_and_comes_again() -> 
         assert stream.acks == [1]  # of the generation before: the consumer commits nothing for it
 
     asyncio.run(run())
+
+
+def test_chunk_that_waits_for_somebody_else_to_end_is_underway() -> None:
+    async def wait() -> None:
+        job = Job()
+        async with job.overlap.paused():
+            assert not job.overlap.underway()
+            task = asyncio.ensure_future(job.overlap.consume(Stream([1])))
+            await asyncio.sleep(0.01)
+            assert job.overlap.underway()
+            assert job.log == []
+        await job.until("handed over 1")
+        assert job.overlap.underway()
+        job.acknowledged[1].set()
+        await task
+        await job.until("done 1")
+        assert (job.overlap.underway(), job.overlap.acknowledged) == (False, 1)
+
+    asyncio.run(wait())

@@ -156,3 +156,7 @@ def test_records_as_objects_become_the_same_columns() -> None:
     assert objects(fetched(several)[1:3]) == several[1:3]
     assert objects(joined([fetched(several[:1]), fetched(several[1:3]), fetched(several[3:])])) == several
     assert objects(fetched([])) == objects(joined([])) == []
+    whole, other = fetched(several), fetched(several[:2])
+    mixed = joined([whole[:1], other, whole[1:2], whole[2:]])  # pieces of one lie in the same data
+    assert objects(mixed) == [several[0], *several[:2], *several[1:]]
+    assert len(mixed.data) == len(whole.data) + len(other.data)
