@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz chaos check format peers clean
+.PHONY: help demo test long fuzz chaos check format peers clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ demo: $(READY) ## Watch live predictions: make demo ARGS="--events 20000" ends b
 
 test: $(READY) ## Run all tests: ARGS="tests/unit -k ring" picks some, KAFKA_HOME adds those on Apache Kafka
 	$(BIN)/pytest $(ARGS)
+
+long: $(READY) ## Run the tests that take minutes: faults on three brokers, TLS and rights, bursts, restarts
+	$(BIN)/pytest -m "long and not measure" $(ARGS)
 
 fuzz: $(READY) ## Feed random bytes to decoder and chunk: make fuzz N=1000000 SEED=7
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(VENV)/numba-checked FUZZ_PAYLOADS=$(or $(N),1000000) \

@@ -45,6 +45,7 @@ def test_poison_is_refused_for_many_reasons_and_nothing_else_is() -> None:
 
 
 @pytest.mark.broker
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_nothing_is_lost_and_nothing_counted_twice_whatever_strikes(kafka_home: Path, tmp_path: Path) -> None:
     plan = Plan(faults=len(FAULTS), seed=1, kinds=FAULTS, calm_s=(0.5, 2), compaction_lag_ms=30_000)

@@ -13,7 +13,7 @@ from streams.benchmark.throughput import fill
 from streams.benchmark.workload import random_model, workload
 from streams.settings import read_settings
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.long]
 
 EVENTS, USERS, ITEMS = 60_000, 4000, 200_000  # so many items that a slate takes about half a millisecond
 SESSION_S = 2

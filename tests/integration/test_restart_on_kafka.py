@@ -13,7 +13,7 @@ from streams.clients import producer
 from streams.settings import Settings, read_settings
 from streams.topics import create_topics
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.long]
 
 SESSION_S = 10
 
