@@ -7,7 +7,8 @@ from kafka import TopicPartition
 
 from models.state import Rows
 from schemas.topics import INPUTS, physical_name
-from streams.chunk.table import MARKER, VALUE
+from streams.chunk.changelog import LOGGED
+from streams.chunk.logged_rows import MARKER
 from streams.clients import admin, consumer
 from streams.settings import Settings
 from streams.worker_process import Samples, WorkerProcess, handled
@@ -62,4 +63,4 @@ def final_rows(settings: Settings) -> dict[bytes, Rows]:
     """The last row of each user in the changelog, by key."""
     changelog = f"{settings.topic_prefix}{settings.group}-users-changelog"
     last = {key: value for key, value in records(settings, changelog) if key != MARKER}
-    return {key: np.frombuffer(value, VALUE)["row"][0] for key, value in last.items()}
+    return {key: np.frombuffer(value, LOGGED)["row"][0] for key, value in last.items()}

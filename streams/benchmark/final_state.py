@@ -10,7 +10,8 @@ from models.model_directory import Model
 from models.state import Rows
 from streams.benchmark.plain_network import Event, PlainNetwork
 from streams.benchmark.workload import Workload
-from streams.chunk.table import MARKER, VALUE
+from streams.chunk.changelog import LOGGED
+from streams.chunk.logged_rows import MARKER
 from streams.clients import admin, consumer
 from streams.errors import NextactError
 from streams.settings import Settings
@@ -39,7 +40,7 @@ def check_state(settings: Settings, input_: Workload) -> tuple[list[bytes], Rows
     name = changelog(settings).name
     values = last_values(settings, {TopicPartition(name, number): 0 for number in range(settings.partitions)})
     values.pop(MARKER, None)
-    rows = np.frombuffer(b"".join(values.values()), VALUE)["row"]
+    rows = np.frombuffer(b"".join(values.values()), LOGGED)["row"]
     if dict(zip(values, rows["total"].tolist(), strict=True)) != input_.totals():
         raise BenchmarkFailed("the state in the changelog is not that of a plain fold over the input")
     return list(values), rows

@@ -15,9 +15,9 @@ from models.windows import bins
 from schemas.partitioner import partition
 from streams.benchmark.workload import START_MS
 from streams.chunk.changelog import changelog_batches
+from streams.chunk.logged_rows import MARKER
 from streams.chunk.producer import BatchProducer
 from streams.chunk.records import single_records
-from streams.chunk.table import MARKER
 from streams.clients import aiokafka_arguments
 from streams.settings import Settings
 from streams.topics import changelog

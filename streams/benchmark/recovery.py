@@ -20,7 +20,7 @@ from streams.benchmark.final_state import BenchmarkFailed
 from streams.benchmark.known_users import LAST_MS, fill_changelog, known_users
 from streams.benchmark.report import Spread, spread
 from streams.benchmark.workload import random_model
-from streams.chunk.table import VALUE
+from streams.chunk.changelog import LOGGED
 from streams.clients import consumer, producer
 from streams.delivery import Delivery
 from streams.options import Options
@@ -231,6 +231,6 @@ class KnownUsers:
             while any(reader.position(place) < end for place, end in ends.items()):
                 for batch in reader.poll(1000).values():
                     found.update((record.key, record.value) for record in batch)
-        rows = {key: np.frombuffer(found[key], VALUE)["row"].tobytes() for key in wanted if key in found}
+        rows = {key: np.frombuffer(found[key], LOGGED)["row"].tobytes() for key in wanted if key in found}
         if rows != wanted:
             raise BenchmarkFailed("the rows that the worker recovered are not those that were written")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.state import Rows
+from models.state import ROW, Rows
 from streams.chunk.records import Batch, record_batches
 from streams.texts import Texts, texts
 
@@ -12,9 +12,8 @@ ID_BYTES = 8
 """Length of a writer's id."""
 
 
-def value_dtype(row: np.dtype[np.void]) -> np.dtype[np.void]:
-    """Return the layout of a value of the changelog: the writer's id and a row."""
-    return np.dtype([("writer", f"V{ID_BYTES}"), ("row", row)])
+LOGGED = np.dtype([("writer", f"V{ID_BYTES}"), ("row", ROW)])
+"""A value of the changelog."""
 
 
 def changelog_batches(partition: int, writer: bytes, keys: Sequence[bytes], rows: Rows) -> list[Batch]:

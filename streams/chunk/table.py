@@ -20,19 +20,14 @@ from faust.types import TP
 from yarl import URL
 
 from models.older_rows import migrated
-from models.state import ROW, Rows, empty_rows
-from streams.chunk.changelog import ID_BYTES, changelog_batches, value_dtype
+from models.state import Rows, empty_rows
+from streams.chunk.changelog import ID_BYTES, changelog_batches
 from streams.chunk.failure import EXIT_CONFIGURATION, fail_stop
-from streams.chunk.logged_rows import MARKER as MARKER
-from streams.chunk.logged_rows import counting
+from streams.chunk.logged_rows import MARKER, counting
 from streams.chunk.producer import Sent
 from streams.chunk.records import Batch, single_records
-from streams.fetched import KEY, KEY_END, VALUE_END, Fetched
-from streams.fetched import VALUE as VALUE_START
+from streams.fetched import KEY, KEY_END, VALUE, VALUE_END, Fetched
 from streams.user_rows import PartitionRows, UserRows
-
-VALUE = value_dtype(ROW)
-"""A value of the changelog."""
 
 _EMPTY = empty_rows(1)
 
@@ -100,7 +95,7 @@ class ChunkStore(Store):
 
         A row of no layout ends the worker.
         """
-        values = records.columns[VALUE_END] - records.columns[VALUE_START]
+        values = records.columns[VALUE_END] - records.columns[VALUE]
         alike = (values[begin:] == values[begin]) & (records.columns[KEY, begin:] >= 0)
         end = begin + (len(alike) if alike.all() else int(alike.argmin()))
         logged = np.frombuffer(b"".join([records.value(k) or b"" for k in range(begin, end)]), np.uint8)
@@ -120,7 +115,7 @@ class ChunkStore(Store):
     def _notice(self, partition: int, records: Fetched, looked_at: range, counted: set[int]) -> None:
         overwritten = self.overwritten.setdefault(partition, set())
         for place in looked_at:
-            start, end, value = records.columns[[KEY, KEY_END, VALUE_START], place].tolist()
+            start, end, value = records.columns[[KEY, KEY_END, VALUE], place].tolist()
             if value >= 0:
                 (overwritten.discard if place in counted else overwritten.add)(records.data[start:end])
 

@@ -11,7 +11,8 @@ from kafka import TopicPartition
 from models.state import Rows
 from schemas.topics import INPUTS, physical_name
 from streams.benchmark.open_loop import arguments
-from streams.chunk.table import MARKER, VALUE
+from streams.chunk.changelog import LOGGED
+from streams.chunk.logged_rows import MARKER
 from streams.clients import consumer
 from streams.settings import Settings
 from streams.topics import changelog
@@ -112,7 +113,7 @@ def read_changelog(settings: Settings) -> Changelog:
             owner[record.partition] = record.value
             found.markers.append((record.partition, record.offset, record.value))
             continue
-        value = np.frombuffer(record.value, VALUE)[0]
+        value = np.frombuffer(record.value, LOGGED)[0]
         row = Row(
             record.partition,
             record.offset,

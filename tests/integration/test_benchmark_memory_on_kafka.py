@@ -7,7 +7,7 @@ import pytest
 from models.state import ROW
 from streams.benchmark.growth import DISTINCT
 from streams.benchmark.memory import memory, plot
-from streams.chunk.table import VALUE
+from streams.chunk.changelog import LOGGED
 from streams.settings import read_settings
 
 pytestmark = pytest.mark.broker
@@ -18,7 +18,7 @@ def test_bytes_are_those_of_the_rows_and_some(kafka: str, tmp_path: Path) -> Non
     settings = read_settings(bootstrap_servers=kafka, partitions=2)
     summary = memory(settings, "test", tmp_path, users=USERS, items=20, repeat=1, say=lambda _: None)
     assert ROW.itemsize <= summary.table_bytes < 1.5 * ROW.itemsize
-    assert VALUE.itemsize / 2 < summary.changelog_bytes < VALUE.itemsize  # most of a row of hashes does not compress
+    assert LOGGED.itemsize / 2 < summary.changelog_bytes < LOGGED.itemsize  # most of a row of hashes does not compress
     assert summary.worker_bytes.median > ROW.itemsize
     assert [cost.known for cost in summary.by_users] == [1000, 10_000, USERS]
     assert [cost.known for cost in summary.by_items] == [20]

@@ -16,9 +16,10 @@ from models.state import LAYOUT, Rows, empty_rows
 from schemas.cloudevents import Headers
 from streams.chunk import table
 from streams.chunk.changelog import changelog_batches
+from streams.chunk.logged_rows import MARKER
 from streams.chunk.producer import Sent, _Written
 from streams.chunk.reading import Unread
-from streams.chunk.table import MARKER, ChunkStore, ChunkTable
+from streams.chunk.table import ChunkStore, ChunkTable
 from streams.fetched import Fetched, fetched, joined
 from streams.user_rows import PartitionRows
 
