@@ -2,12 +2,14 @@
 
 PYTHON ?= python3
 ARGS ?=
+PROPERTIES := tests/unit/models/test_ring.py tests/unit/models/test_history.py tests/unit/models/test_windows.py \
+  tests/unit/streams/test_alignment.py tests/functional/test_chunking.py
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test long fuzz chaos check format peers clean
+.PHONY: help demo test long property fuzz chaos check format peers clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +22,10 @@ test: $(READY) ## Run all tests: ARGS="tests/unit -k ring" picks some, KAFKA_HOM
 
 long: $(READY) ## Run the tests that take minutes: faults on three brokers, TLS and rights, bursts, restarts
 	$(BIN)/pytest -m "long and not measure" $(ARGS)
+
+property: $(READY) ## Try orders, duplicates, chunkings and models many times: make property N=10000 SEED=7
+	PROPERTY_EXAMPLES=$(or $(N),10000) $(BIN)/pytest --hypothesis-profile=many --hypothesis-seed=$(or $(SEED),1) \
+	  --timeout=0 --durations=0 -m hypothesis $(or $(ARGS),$(PROPERTIES))
 
 fuzz: $(READY) ## Feed random bytes to decoder and chunk: make fuzz N=1000000 SEED=7
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(VENV)/numba-checked FUZZ_PAYLOADS=$(or $(N),1000000) \

@@ -11,8 +11,12 @@ from streams.broker import EmbeddedBroker, KafkaHome
 
 ROOT = Path(__file__).parent.parent
 
-settings.register_profile("compiled", deadline=None)  # the first call of a compiled loop may have to compile it
-settings.load_profile("compiled")
+EXAMPLES = "PROPERTY_EXAMPLES"
+"""The variable with the number of examples of each property under --hypothesis-profile=many."""
+
+settings.register_profile("quick", deadline=None)  # the first call of a compiled loop may have to compile it
+settings.register_profile("many", deadline=None, max_examples=int(os.environ.get(EXAMPLES, "10000")))
+settings.load_profile("quick")
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from builders import START_MS, InputRecord, event_record, random_model, random_predictor
 from chunks import CLICKS, DAY_MS, VIEWS, by_topic, content, handle
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.model_directory import Churn, Model
@@ -105,7 +105,6 @@ def two_deliveries(draw: st.DrawFn) -> list[tuple[list[tuple[Origin, InputRecord
 
 
 @given(two_deliveries())
-@settings(max_examples=60, deadline=None)
 def test_any_chunking_and_interleaving_gives_the_same_rows_and_last_outputs(
     deliveries: list[tuple[Delivery, list[int]]],
 ) -> None:
@@ -118,7 +117,6 @@ def test_any_chunking_and_interleaving_gives_the_same_rows_and_last_outputs(
 
 
 @given(st.integers(0, 2**32), st.lists(st.integers(0, 200), max_size=12).map(sorted), st.integers(1, 40))
-@settings(max_examples=20, deadline=None)
 def test_long_histories_and_replays_after_a_crash_end_in_the_same_rows(seed: int, cuts: list[int], lost: int) -> None:
     random = np.random.default_rng(seed)
     offsets: dict[Origin, int] = defaultdict(int)

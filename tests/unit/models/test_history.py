@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from builders import event_columns, random_predictor
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models import windows
@@ -88,7 +88,6 @@ def overtaken(draw: st.DrawFn) -> tuple[Events, list[int]]:
 
 
 @given(overtaken(), st.lists(st.integers(0, 80), max_size=5).map(sorted))
-@settings(max_examples=200)
 def test_late_event_inside_ring_gives_in_order_state(case: tuple[Events, list[int]], cuts: list[int]) -> None:
     events, order = case
     arrived = place_limited(events, order)
@@ -124,7 +123,6 @@ def tied(draw: st.DrawFn) -> tuple[Events, int, list[int]]:
 
 
 @given(tied())
-@settings(max_examples=200, deadline=None)
 def test_ties_and_events_sent_again_inside_the_ring_give_the_in_order_state(
     case: tuple[Events, int, list[int]],
 ) -> None:

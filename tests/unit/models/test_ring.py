@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 from builders import random_predictor
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.features import Steps
@@ -118,7 +118,6 @@ HELD = [(0, k % 3, 1, 0, k % 2, k, k) for k in range(40)]
     ARRIVALS,
     st.lists(st.tuples(st.integers(0, 90), st.sampled_from([0, 0, 0, 1])), max_size=4),
 )
-@settings(max_examples=200)
 def test_rows_and_tally_are_those_of_one_event_at_a_time_however_events_arrive(
     held: int, drawn: list[Arrival], cuts: list[tuple[int, int]]
 ) -> None:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from typing import NamedTuple
 
 from faust.types import TP
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.chunk.alignment import LIVE_MS, PARTITION_BYTES, Alignment
@@ -200,7 +200,6 @@ FETCHES = st.lists(
 
 
 @given(LOGS, FETCHES, st.sampled_from([LIVE_MS, LONG_AFTER_MS]), st.sampled_from([1, 7, 1000]))
-@settings(max_examples=150)
 def test_nothing_is_lost_or_reordered_whatever_is_fetched_when(
     logs: dict[TP, list[int]], fetches: list[tuple[TP, int, float, int]], wall_ms: int, at_once: int
 ) -> None:
@@ -223,7 +222,6 @@ def test_nothing_is_lost_or_reordered_whatever_is_fetched_when(
 
 
 @given(LOGS, st.integers(1, 4), st.integers(1, 9), st.sampled_from([0.1, 1]), st.sampled_from([2, 1000]))
-@settings(max_examples=100)
 def test_topics_in_order_of_time_come_out_in_order_of_time_and_to_the_end(
     logs: dict[TP, list[int]], capacity: int, pace: int, step_s: float, at_once: int
 ) -> None:
