@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -11,8 +11,8 @@ from safetensors.numpy import load_file
 from safetensors.numpy import save as serialize
 
 from models.features import CONTEXTS, GAPS, HOURS_OF_WEEK, TIME_BINS
-from models.state import ACTIONS, HIDDEN, Floats
-from models.windows import BINS, FEATURES
+from models.state import ACTIONS, HIDDEN, RESOLUTIONS, Floats
+from models.windows import BINS
 
 FORMAT = 1
 FILES = ("model.json", "items.json", "weights.safetensors")
@@ -31,6 +31,44 @@ TARGETS = ("any", "purchase")
 READOUT = len(OUTCOMES) + len(TARGETS) * TIME_BINS
 """Width of the heads on the recurrent state: the next action's logits, then the hazard logits of each target."""
 
+
+class Heads(NamedTuple):
+    """What a model tells apart and predicts: the tables and heads of the network follow from it.
+
+    Fields:
+        actions: of the log that it learnt from.
+        targets: of the time heads, the first for any event, others for an action; none where a log has positions only.
+
+    >>> Heads(("view", "buy"), ()).outcomes, Heads(ACTIONS, TARGETS) == SERVED
+    (('view', 'buy'), True)
+    """
+
+    actions: tuple[str, ...]
+    targets: tuple[str, ...]
+
+    @property
+    def timed(self) -> bool:
+        """Whether events have times: without, there are no gaps, hours, windows and time heads."""
+        return bool(self.targets)
+
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """What the next-action head predicts: a model of the actions that are served tells leaving from them."""
+        return (*self.actions, LEAVE) if self == SERVED else self.actions
+
+    @property
+    def features(self) -> int:
+        """Number of window features."""
+        return len(RESOLUTIONS) * len(self.actions) if self.timed else 0
+
+    @property
+    def readout(self) -> int:
+        """Width of the heads on the recurrent state."""
+        return len(self.outcomes) + len(self.targets) * TIME_BINS
+
+
+SERVED = Heads(ACTIONS, TARGETS)
+"""What a model has to have to be served."""
 
 _ADVICE = "train one with `nextact train EVENTS --out DIR`"
 
@@ -56,6 +94,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Fals
     network: str = "gru"
     hidden: int = HIDDEN
     actions: tuple[str, ...] = ACTIONS
+    targets: tuple[str, ...] = TARGETS
     leave_after_ms: int = 30 * 60_000
     utc_offset_h: int = 0
     churn: Churn = Churn()
@@ -64,6 +103,11 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Fals
     metrics: dict[str, Any] = {}  # validation figures and the floors on the same rows
     data: dict[str, Any] = {}  # fingerprint of the training data: rows, users, items, first and last time, sha256
     command: str = ""
+
+    @property
+    def heads(self) -> Heads:
+        """What the model tells apart and predicts."""
+        return Heads(self.actions, self.targets)
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -74,7 +118,7 @@ class Model(msgspec.Struct, frozen=True):
     weights: dict[str, Floats]
 
 
-def shapes(items: int) -> dict[str, tuple[int, ...]]:
+def shapes(items: int, heads: Heads = SERVED) -> dict[str, tuple[int, ...]]:
     """Return the name and shape of every tensor of a model with so many items.
 
     Gates stand in the order r, z, n along the last axis of width 3 * HIDDEN:
@@ -85,22 +129,22 @@ def shapes(items: int) -> dict[str, tuple[int, ...]]:
     Heads: `logits = h @ readout + sum over k of window[k * BINS + bin_k] + readout_bias`;
     scores of the next item: `(h @ query) @ item_embedding[1:].T + item_bias[1:]`. Item row 0 stands for every unknown
     item.
+    Without times, `action_gap` has one row an action, and there are no hours and windows.
     """
     gates = 3 * HIDDEN
+    of_time = {"hour_of_week": (HOURS_OF_WEEK, gates), "window": (heads.features * BINS, heads.readout)}
     return {
         "item_embedding": (items + 1, HIDDEN),
         "item_bias": (items + 1,),
         "item_input": (HIDDEN, gates),
-        "action_gap": (len(ACTIONS) * GAPS, gates),
-        "hour_of_week": (HOURS_OF_WEEK, gates),
+        "action_gap": (len(heads.actions) * (GAPS if heads.timed else 1), gates),
         "context": (CONTEXTS, gates),
         "hidden": (HIDDEN, gates),
         "hidden_bias": (HIDDEN,),
         "query": (HIDDEN, HIDDEN),
-        "readout": (HIDDEN, READOUT),
-        "readout_bias": (READOUT,),
-        "window": (FEATURES * BINS, READOUT),
-    }
+        "readout": (HIDDEN, heads.readout),
+        "readout_bias": (heads.readout,),
+    } | (of_time if heads.timed else {})
 
 
 def save(model: Model, directory: Path) -> Model:
@@ -111,7 +155,7 @@ def save(model: Model, directory: Path) -> Model:
         OSError: the directory cannot be written.
     """
     weights = {name: np.ascontiguousarray(w, np.float32) for name, w in model.weights.items()}
-    _check(directory, len(model.items), weights)
+    _check(directory, model.card.heads, len(model.items), weights)
     card = msgspec.structs.replace(model.card, version=_version(model.card, model.items, weights))
     directory.mkdir(parents=True, exist_ok=True)
     contents = {
@@ -132,7 +176,23 @@ def save(model: Model, directory: Path) -> Model:
 
 
 def load(directory: Path) -> Model:
-    """Read a model.
+    """Read a model to serve.
+
+    Raises:
+        ModelDirectoryError: a file is missing or broken, or does not fit the others; the model is of other actions.
+    """
+    model = load_any(directory)
+    if model.card.heads != SERVED:
+        timeless = "" if model.card.targets else " and knows no times"
+        raise ModelDirectoryError(
+            f"{directory} is not for this version of nextact to serve: it learnt {', '.join(model.card.actions)}"
+            f"{timeless}, and served are {', '.join(ACTIONS)}: {_ADVICE} of these actions"
+        )
+    return model
+
+
+def load_any(directory: Path) -> Model:
+    """Read a model of any actions.
 
     Raises:
         ModelDirectoryError: a file is missing or broken, or does not fit the others.
@@ -146,23 +206,26 @@ def load(directory: Path) -> Model:
         weights = load_file(directory / "weights.safetensors")
     except (OSError, UnicodeDecodeError, msgspec.MsgspecError, SafetensorError) as error:
         raise ModelDirectoryError(f"{directory} is broken ({error}): copy it again, or {_ADVICE}") from None
-    if card.format != FORMAT or card.hidden != HIDDEN or card.actions != ACTIONS or card.network != "gru":
+    if card.format != FORMAT or card.hidden != HIDDEN or card.network != "gru":
         raise ModelDirectoryError(f"{directory} (format {card.format}) is not for this version of nextact: {_ADVICE}")
-    _check(directory, len(items), weights)
+    _check(directory, card.heads, len(items), weights)
     if card.version != _version(card, items, weights):
         raise ModelDirectoryError(f"{directory} holds files of different models: copy it again, or {_ADVICE}")
     return Model(card, items, weights)
 
 
-def _check(directory: Path, items: int, weights: dict[str, Floats]) -> None:
-    for name, shape in shapes(items).items():
+def _check(directory: Path, heads: Heads, items: int, weights: dict[str, Floats]) -> None:
+    for name, shape in shapes(items, heads).items():
         if name not in weights or weights[name].shape != shape or not np.isfinite(weights[name]).all():
             fault = f"tensor {name} is not a finite array of shape {shape}"
             raise ModelDirectoryError(f"{directory} holds no model ({fault}): copy it again, or {_ADVICE}")
 
 
 def _version(card: Card, items: list[str], weights: dict[str, Floats]) -> str:
-    digest = hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(card, version="")))
+    content = msgspec.to_builtins(msgspec.structs.replace(card, version=""))
+    if card.targets == TARGETS:
+        del content["targets"]  # models from before there was a choice keep their version
+    digest = hashlib.sha256(msgspec.json.encode(content))
     digest.update(msgspec.json.encode(items))
     for name in sorted(weights):
         digest.update(name.encode() + weights[name].tobytes())
