@@ -1,7 +1,7 @@
 """EVENTS files: one form for every log, as Parquet, CSV or JSON lines (the last two also gzipped).
 
-Columns `user_id, item_id, action, ts_ms` must be there; `event_id, session_id, category, price, currency, quantity,
-device, place` are known and may be; others are kept as they stand.
+Columns `user_id, item_id, action` and `ts_ms` or `position` must be there; the others of `OPTIONAL` are known and may
+be; what else is there is kept as it stands. docs/data.md has all of them.
 """
 
 import csv
@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import polars as pl
 
+from models.log import SPLITS
 from models.state import ACTIONS
 
 REQUIRED: dict[str, type[pl.DataType]] = {
@@ -23,12 +24,15 @@ REQUIRED: dict[str, type[pl.DataType]] = {
 OPTIONAL: dict[str, type[pl.DataType]] = {
     "event_id": pl.String,
     "session_id": pl.String,
+    "position": pl.Int64,
+    "split": pl.String,
     "category": pl.String,
     "price": pl.Float64,
     "currency": pl.String,
     "quantity": pl.Int64,
     "device": pl.String,
     "place": pl.String,
+    "title": pl.String,
 }
 SUFFIXES = (".parquet", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
 END_MS = 1000 * 2**32
@@ -39,40 +43,79 @@ class EventsFileError(Exception):
     """An EVENTS file cannot be used; the message names file, line and column."""
 
 
-def read_events(path: Path) -> pl.DataFrame:
-    """Read an EVENTS file, sorted by `ts_ms`; events of the same time keep the file's order.
+def read_events(path: Path, item: str = "item_id", action: str = "action") -> pl.DataFrame:
+    """Read an EVENTS file, sorted by `ts_ms`; events of the same time, and all without times, keep the file's order.
 
     Numbers in text columns become text. A missing `event_id` is made from the row's number in the file: "r000001" for
-    the first.
+    the first. `ts_ms` may be missing where there is `position`.
+
+    Args:
+        path: one of the forms of `SUFFIXES`.
+        item: column to take for `item_id`; what stood there is kept as `file_item_id`.
+        action: column to take for `action`; what stood there is kept as `file_action`.
 
     Raises:
-        EventsFileError: the file is missing, broken or empty, a column is missing or of another type, an id is empty,
-            an action is not one of `ACTIONS`, a time is negative or not in ms.
+        EventsFileError: the file is missing, broken or empty, a column is missing or of another type, an id, an action
+            or a position is empty, a split is none of `SPLITS`, a time is negative or not in ms.
     """
-    frame = _read(path)
-    missing = [name for name in REQUIRED if name not in frame.columns]
+    return _sorted(_checked(path, _read(path), item, action))
+
+
+def read_serving_events(path: Path) -> pl.DataFrame:
+    """Read an EVENTS file, as `read_events` does, for what serves: every event has a time and one of `ACTIONS`.
+
+    Raises:
+        EventsFileError: as in `read_events`; there are no times, or an action is none of `ACTIONS`.
+    """
+    frame = _checked(path, _read(path), "item_id", "action")
+    if "ts_ms" not in frame.columns:
+        raise EventsFileError(f"{path}, line 1: column ts_ms is missing; without times events can be learned from only")
+    _refuse(path, frame, "action", ~pl.col("action").is_in(ACTIONS), f"is not one of {', '.join(ACTIONS)}")
+    return _sorted(frame)
+
+
+def _checked(path: Path, frame: pl.DataFrame, item: str, action: str) -> pl.DataFrame:
+    """Return the events in the file's order, in the types of `REQUIRED` and `OPTIONAL`."""
+    needed = dict.fromkeys(("user_id", item, action, "position" if "position" in frame.columns else "ts_ms"))
+    missing = [name for name in needed if name not in frame.columns]
     if missing:
         raise EventsFileError(
-            f"{path}, line 1: column {', '.join(missing)} is missing; an event needs {', '.join(REQUIRED)}"
+            f"{path}, line 1: column {', '.join(missing)} is missing; an event needs {', '.join(needed)}"
         )
     if not len(frame):
         raise EventsFileError(f"{path} holds no events")
-    for name, dtype in (REQUIRED | OPTIONAL).items():
+    types = OPTIONAL | dict.fromkeys((item, action), pl.String) | REQUIRED
+    for name, dtype in types.items():
         if name in frame.columns:
             frame = frame.with_columns(_cast(path, frame, name, dtype()))
-    for name in ("user_id", "item_id"):
+    for name in ("user_id", item, action):
         _refuse(path, frame, name, pl.col(name).fill_null("") == "", "is empty")
-    _refuse(
-        path, frame, "action", ~pl.col("action").fill_null("").is_in(ACTIONS), f"is not one of {', '.join(ACTIONS)}"
-    )
     time = pl.col("ts_ms")
-    _refuse(path, frame, "ts_ms", time.is_null() | (time < 0) | (time >= END_MS), "is not a time in ms since 1970")
-    if "price" in frame.columns:
-        _refuse(path, frame, "price", ~pl.col("price").is_finite() | (pl.col("price") < 0), "is not a price")
+    not_ms = time.is_null() | (time < 0) | (time >= END_MS)
+    position = pl.col("position").is_null()
+    split = ~pl.col("split").fill_null("").is_in(SPLITS)
+    price = ~pl.col("price").is_finite() | (pl.col("price") < 0)
+    for name, bad, why in (
+        ("ts_ms", not_ms, "is not a time in ms since 1970"),
+        ("position", position, "is empty"),
+        ("split", split, f"is not one of {', '.join(SPLITS)}"),
+        ("price", price, "is not a price"),
+    ):
+        if name in frame.columns:
+            _refuse(path, frame, name, bad, why)
+    for role, column in (("item_id", item), ("action", action)):
+        if column != role:
+            kept = frame.rename({role: f"file_{role}"}) if role in frame.columns else frame
+            frame = kept.with_columns(pl.col(column).alias(role))
+    return frame
+
+
+def _sorted(frame: pl.DataFrame) -> pl.DataFrame:
     number = "r" + pl.int_range(1, pl.len() + 1).cast(pl.String).str.zfill(6)
     if "event_id" in frame.columns:
         number = pl.when(pl.col("event_id").fill_null("") == "").then(number).otherwise(pl.col("event_id"))
-    return frame.with_columns(event_id=number).sort("ts_ms", maintain_order=True)
+    frame = frame.with_columns(event_id=number)
+    return frame.sort("ts_ms", maintain_order=True) if "ts_ms" in frame.columns else frame
 
 
 def write_events(frame: pl.DataFrame, path: Path) -> None:

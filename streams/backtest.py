@@ -66,7 +66,7 @@ def backtest(
     """Run the pipeline over an EVENTS log.
 
     Args:
-        events: the log, as `models.events_file.read_events` returns it.
+        events: the log, as `models.events_file.read_serving_events` returns it.
         model: predicts.
         options: of the pipeline.
         sink: takes the outputs.

@@ -48,8 +48,8 @@ def replay(settings: Settings, events: pl.DataFrame, speed: float = MAX_SPEED, r
 
     Args:
         settings: broker, prefix, partitions.
-        events: an EVENTS log, by time, as `models.events_file.read_events` returns it. Columns that no event has
-            are left out, and so are fields without a value: nothing is stamped that the log did not have.
+        events: an EVENTS log, by time, as `models.events_file.read_serving_events` returns it. Columns that no event
+            has are left out, and so are fields without a value: nothing is stamped that the log did not have.
         speed: event time that passes in a second, in seconds; 1 keeps the log's timing, `MAX_SPEED` does not wait.
         report: told of the progress.
 

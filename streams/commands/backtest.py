@@ -28,7 +28,7 @@ def backtest(
 
     import msgspec
 
-    from models.events_file import read_events
+    from models.events_file import read_serving_events
     from models.model_directory import load
     from models.predictor import Predictor
     from schemas.topics import DEAD_LETTERS, OUTPUTS
@@ -40,7 +40,7 @@ def backtest(
     from streams.worker import options
 
     settings = read_settings()
-    predictor, events, forecasts = Predictor(load(model)), read_events(file), Forecasts()
+    predictor, events, forecasts = Predictor(load(model)), read_serving_events(file), Forecasts()
     out.mkdir(parents=True, exist_ok=True)
     with ExitStack() as open_files:
         files = {

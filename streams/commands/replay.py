@@ -24,7 +24,7 @@ def replay(
     """
     from msgspec import json
 
-    from models.events_file import read_events
+    from models.events_file import read_serving_events
     from streams.logs import configure_logging
     from streams.progress import counting
     from streams.replay import replay as send
@@ -33,7 +33,7 @@ def replay(
     times = parse_speed(speed)
     settings = read_settings()
     configure_logging("warning", settings.log_format)
-    events = read_events(file)
+    events = read_serving_events(file)
     events = events if limit is None else events.head(limit)
     with counting(f"replay {file.name}", len(events)) as report:
         sent = send(settings, events, times, report)

@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from models.events_file import SUFFIXES, EventsFileError, read_events, write_events
+from models.events_file import SUFFIXES, EventsFileError, read_events, read_serving_events, write_events
 
 CSV = "user_id,item_id,action,ts_ms,price\nu1,007,view,2000,1.5\nu2,8,click,1000,\nu1,9,purchase,1000,\n"
 
@@ -48,7 +48,7 @@ def test_a_given_event_id_stays_and_a_missing_one_is_filled(tmp_path: Path) -> N
         (",i,view,1,2", "user_id", "None"),
         ('"",i,view,1,2', "user_id", "''"),
         ("u,,view,1,2", "item_id", "None"),
-        ("u,i,cart,1,2", "action", "'cart'"),
+        ("u,i,,1,2", "action", "None"),
         ("u,i,view,-1,2", "ts_ms", "-1"),
         ("u,i,view,soon,2", "ts_ms", "'soon'"),
         ("u,i,view,,2", "ts_ms", "None"),
@@ -66,10 +66,10 @@ def test_a_wrong_cell_is_named_by_file_line_and_column(tmp_path: Path, line: str
 
 def test_lines_are_counted_as_an_editor_counts_them(tmp_path: Path) -> None:
     with pytest.raises(EventsFileError, match="line 5, column action"):
-        read(tmp_path, "quoted.csv", 'user_id,item_id,action,ts_ms\nu,"two\nlines",view,1\nu,i,view,1\nu,i,buy,1\n')
+        read(tmp_path, "quoted.csv", 'user_id,item_id,action,ts_ms\nu,"two\nlines",view,1\nu,i,view,1\nu,i,,1\n')
     good = '{"user_id": "u", "item_id": "i", "action": "view", "ts_ms": 1}\n'
     with pytest.raises(EventsFileError, match="line 4, column action"):
-        read(tmp_path, "blank.jsonl", good + "\n" + good + good.replace("view", "buy"))
+        read(tmp_path, "blank.jsonl", good + "\n" + good + good.replace("view", ""))
     with pytest.raises(EventsFileError, match="line 2 cannot be read"):
         read(tmp_path, "broken.jsonl", good + '{"user_id":\n')
 
@@ -95,3 +95,45 @@ def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
     for name in ("none.csv", "none.parquet"):
         with pytest.raises(EventsFileError, match=name):
             read_events(tmp_path / name)
+
+
+def test_any_action_is_read_and_what_serves_refuses_others_by_line(tmp_path: Path) -> None:
+    events = read(tmp_path, "events.csv", CSV + "u,i,cart,1,2\n")
+    assert events["action"].to_list().count("cart") == 1
+    with pytest.raises(EventsFileError, match=r"events\.csv, line 5, column action: 'cart' is not one of view, click"):
+        read_serving_events(tmp_path / "events.csv")
+    (tmp_path / "good.csv").write_text(CSV)
+    assert read_serving_events(tmp_path / "good.csv").equals(read_events(tmp_path / "good.csv"))
+
+
+def test_positions_stand_in_for_times_but_not_for_what_serves(tmp_path: Path) -> None:
+    events = read(tmp_path, "events.csv", "user_id,item_id,action,position,title\nu,b,view,2,Two\nu,a,view,1,One\n")
+    assert events.select("item_id", "position", "title").rows() == [("b", 2, "Two"), ("a", 1, "One")]
+    with pytest.raises(EventsFileError, match="line 1: column ts_ms is missing"):
+        read_serving_events(tmp_path / "events.csv")
+    with pytest.raises(EventsFileError, match="line 3, column position: None is empty"):
+        read(tmp_path, "events.csv", "user_id,item_id,action,position\nu,b,view,2\nu,a,view,\n")
+
+
+def test_a_split_is_one_that_is_known(tmp_path: Path) -> None:
+    header = "user_id,item_id,action,ts_ms,split\n"
+    assert read(tmp_path, "events.csv", header + "u,i,view,1,context\n")["split"].to_list() == ["context"]
+    for wrong in ("dev", ""):
+        with pytest.raises(
+            EventsFileError, match=r"line 3, column split: .* is not one of train, validation, test, con"
+        ):
+            read(tmp_path, "events.csv", header + "u,i,view,1,test\nu,i,view,2," + wrong + "\n")
+
+
+def test_other_columns_may_stand_for_item_and_action(tmp_path: Path) -> None:
+    content = "user_id,item_id,action,ts_ms,category,raw_action\nu,7,click,1,shoes,cart\n"
+    path = tmp_path / "events.csv"
+    path.write_text(content)
+    events = read_events(path, item="category", action="raw_action")
+    names = ["item_id", "action", "file_item_id", "file_action", "category"]
+    assert events.select(names).row(0) == ("shoes", "cart", "7", "click", "shoes")
+    path.write_text(content + "u,8,click,2,,fav\n")
+    with pytest.raises(EventsFileError, match="line 3, column category: None is empty"):
+        read_events(path, item="category")
+    with pytest.raises(EventsFileError, match="line 1: column shelf is missing"):
+        read_events(path, item="shelf")
