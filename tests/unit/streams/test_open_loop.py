@@ -1,6 +1,7 @@
 """The open load with a stand-in for librdkafka: nothing that goes wrong with an event stays unsaid."""
 
 from collections.abc import Callable
+from itertools import islice
 from types import SimpleNamespace
 from typing import Any
 
@@ -53,7 +54,12 @@ def client(monkeypatch: pytest.MonkeyPatch, records: list[SimpleNamespace]) -> l
         return made[-1]
 
     waiting = iter(records)
-    consumer = SimpleNamespace(assign=lambda _: None, poll=lambda _: next(waiting, None), close=lambda: None)
+    consumer = SimpleNamespace(
+        assign=lambda _: None,
+        poll=lambda _: next(waiting, None),
+        consume=lambda count, _: list(islice(waiting, count)),
+        close=lambda: None,
+    )
     module = SimpleNamespace(Producer=producer, Consumer=lambda _: consumer, TopicPartition=lambda *_: None)
     monkeypatch.setattr(open_loop, "confluent_kafka", lambda: module)
     return made
