@@ -26,7 +26,20 @@ BOT_EVERY, BOT_EVENTS = 150, 2 * RING
 Delivered again, more of their events would come than the ring can tell from new ones: only offsets can.
 """
 
+STRAGGLE_MS = (60_000, 3 * 86_400_000)
+"""How much older than all of a bot's views two more are, which come last: late for good, whoever reads them when.
+
+They stand behind all others in one partition. The second one is sent twice, and counts twice.
+"""
+
+SLEEPER_EVERY, SLEEPER_EVENTS = 100, 5
+"""How often, in events, somebody comes whose few events are hours to weeks old, and in order: silent ever since."""
+
+AWAKENED_EVERY, AWAKENED_AFTER = 3, 1000
+"""Of so many sleepers, one's last event is sent again so many events later: silence goes on."""
+
 _VIEWS, _CLICKS = 0.80, 0.95
+_HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True)
@@ -57,6 +70,7 @@ def messages(seed: int, users: int, items: int, rate: float, start_ms: int) -> I
     """
     chance = random.Random(seed)
     held: dict[int, deque[tuple[int, Message]]] = {}  # of each user: number of its events still to pass, message
+    again: deque[tuple[int, Message]] = deque()  # of sleepers: from which event on
     step_ms, number, order, known = 1000 / rate, 0, list(range(users)), users
     while True:
         chance.shuffle(order)
@@ -79,6 +93,14 @@ def messages(seed: int, users: int, items: int, rate: float, start_ms: int) -> I
             if number % BOT_EVERY == 0:
                 yield from _bot(number, known, items, start_ms, due_ms)
                 known += 1
+            if number % SLEEPER_EVERY == 0:
+                sleeper = list(_sleeper(chance, number, known, items, start_ms, due_ms))
+                yield from sleeper
+                known += 1
+                if number // SLEEPER_EVERY % AWAKENED_EVERY == 0:
+                    again.append((number + AWAKENED_AFTER, sleeper[-1]))
+            while again and again[0][0] <= number:
+                yield _at(again.popleft()[1], due_ms)
             if chance.random() < GONE:
                 order[place], known = known, known + 1
                 held.pop(user, None)
@@ -107,6 +129,21 @@ def _bot(number: int, user: int, items: int, start_ms: int, due_ms: int) -> Iter
     for k in range(BOT_EVENTS):
         value = _json(b"%d-%d" % (number, k), user, k % items, start_ms + due_ms + k)
         yield Message(INPUTS[0], user, b"u%d" % user, value, None, due_ms, poison=False)
+
+    for place, older_ms in enumerate((*STRAGGLE_MS, STRAGGLE_MS[-1])):
+        late = _json(b"%d-late-%d" % (number, min(place, 1)), user, 0, start_ms + due_ms - older_ms)
+        yield Message(INPUTS[0], user, b"u%d" % user, late, None, due_ms, poison=False)
+
+
+def _sleeper(
+    chance: random.Random, number: int, user: int, items: int, start_ms: int, due_ms: int
+) -> Iterator[Message]:
+    topic = chance.choice(INPUTS)  # in one, nothing overtakes anything
+    ts_ms = start_ms + due_ms - round(_HOUR_MS * 2 ** chance.uniform(1, 10.5))
+    for k in range(SLEEPER_EVENTS):
+        value = _json(b"%d-past-%d" % (number, k), user, chance.randrange(items), ts_ms)
+        yield Message(topic, user, b"u%d" % user, value, None, due_ms, poison=False)
+        ts_ms += chance.randint(1, _HOUR_MS // SLEEPER_EVENTS)
 
 
 def _json(number: bytes, user: int, item: int, ts_ms: int) -> bytes:

@@ -1,102 +1,25 @@
-"""What should have come of the accepted events: a plain fold, and `process`, one event of a user at a time, in order.
+"""What should have come of the accepted events: `process`, one event of a user at a time, in order.
 
-The fold shares no code with the pipeline. The reference by `process` shares the network and the row, but neither
-disorder nor duplicates, chunks, recovery or redelivery: it sees each event once, in order of event time.
+It shares the network and the row with the pipeline, but neither disorder nor duplicates, lateness, chunks, recovery or
+redelivery: it sees each event once, in order of event time. What came too late for the ring it never sees: the plain
+fold counts it.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
-from zlib import crc32
 
-import msgspec
 import numpy as np
 from builders import InputRecord
 
-from chaos.final import Record
+from chaos.fold import History
 from models.predictor import Predictor
-from models.state import RESOLUTIONS, RING, Rows, empty_rows, ring_ts_ms
+from models.state import RESOLUTIONS, Rows, empty_rows
 from schemas.topics import INPUTS
 from streams.options import Options
 from streams.pipeline import Origin, process
 from streams.user_rows import UserRows
 
 _NOW_MS = 2**44 - 1
-
-
-class Happened(NamedTuple):
-    """An accepted event; in this order, but for the item, the ring has them."""
-
-    ts_ms: int
-    action: int
-    id_hash: int
-    item_hash: int
-    value: bytes
-
-
-@dataclass
-class History:
-    """All of one user: events in order of time, each once, and where the last of each topic stands."""
-
-    key: bytes
-    partition: int
-    events: list[Happened] = field(default_factory=list)
-    applied: list[int] = field(default_factory=lambda: [-1] * len(INPUTS))
-
-
-def histories(accepted: Mapping[str, Iterable[Record]]) -> dict[bytes, History]:
-    """Return what each user did, from the records of the input topics that hold good events."""
-    users: dict[bytes, History] = {}
-    unique: dict[bytes, set[Happened]] = defaultdict(set)
-    for action, topic in enumerate(INPUTS):
-        for record in accepted[topic]:
-            key, value = record.key or b"", record.value or b""
-            user = users.setdefault(key, History(key, record.partition))
-            user.applied[action] = max(user.applied[action], record.offset)
-            event = msgspec.json.decode(value)
-            unique[key].add(
-                Happened(
-                    event["ts_ms"],
-                    action,
-                    crc32(event["event_id"].encode()),
-                    crc32(event["item_id"].encode()),
-                    value,
-                )
-            )
-    for key, events in unique.items():
-        users[key].events = sorted(events)
-    return users
-
-
-def fold_differences(history: History, row: Rows) -> Iterator[tuple[str, object, object]]:
-    """Yield each field in which a row is not the plain fold of its history: name, of the row, of the fold."""
-    events = history.events
-    newest_ms = max(event.ts_ms for event in events)
-    yield from _unequal("applied", row["applied"].tolist(), history.applied)
-    yield from _unequal("newest_ms", int(row["newest_ms"]), newest_ms)
-    totals = Counter(event.action for event in events)
-    yield from _unequal("total", row["total"].tolist(), [totals[action] for action in range(len(INPUTS))])
-    yield from _unequal("accepted", int(row["accepted"]), len(events))
-    yield from _unequal("late", int(row["late"]), 0)
-    for name, width, size in RESOLUTIONS:
-        cells = Counter(
-            (e.action, e.ts_ms // width % size) for e in events if e.ts_ms // width > newest_ms // width - size
-        )
-        ours = {(a, k): n for a, part in enumerate(row[name].tolist()) for k, n in enumerate(part) if n}
-        yield from _unequal(name, ours, dict(cells))
-    ring = {
-        (len(events) - k) % RING: (event.ts_ms, event.id_hash, event.item_hash)
-        for k, event in enumerate(reversed(events[-RING:]), start=1)
-    }
-    times = ring_ts_ms(row["ring_ts_low"], row["ring_high"])
-    held = {k: (int(times[k]), int(row["ring_id"][k]), int(row["ring_item"][k])) for k in ring}
-    yield from _unequal("ring", held, ring)
-
-
-def _unequal(name: str, ours: object, theirs: object) -> Iterator[tuple[str, object, object]]:
-    if ours != theirs:
-        yield name, ours, theirs
 
 
 class Reference:
@@ -111,12 +34,17 @@ class Reference:
     def __init__(self, users: Mapping[bytes, History], models: Sequence[Predictor], options: Options) -> None:
         self._users, self._models, self._options = users, models, options
 
+    def user(self, key: bytes) -> History:
+        """Return what a user did."""
+        return self._users[key]
+
     def rows(self, model: Predictor, users: Iterable[History]) -> dict[bytes, Rows]:
         """Return the rows of users whose events one model has all seen."""
         chosen = list(users)
         table, waves = UserRows(), max((len(user.events) for user in chosen), default=0)
         for number in range(waves):
             self._wave(table, model, chosen, number)
+        self._count_late(table, model, chosen)
         return {user.key: self._with_offsets(user, table) for user in chosen}
 
     def rows_after_swap(
@@ -149,6 +77,7 @@ class Reference:
             self._wave(table, new, [user for user, _ in each], -1, {u.key: n for u, n in each}, offset=0)
             for step in range(max(len(user.events) - number for user, number in each)):
                 self._wave(table, new, [user for user, _ in each], step, {u.key: n for u, n in each})
+            self._count_late(table, new, [user for user, _ in each])
             for user, _ in each:
                 yield user.key, self._with_offsets(user, table)
 
@@ -191,13 +120,31 @@ class Reference:
             for partition, change in result.changes.items():
                 table.write(partition, change.keys, change.rows)
 
+    def _count_late(self, table: UserRows, model: Predictor, users: Iterable[History]) -> None:
+        """Put the plain fold's counts into the rows of users with late events; score the last event again with them."""
+        behind = [user for user in users if user.late]
+        for user in behind:
+            rows = table.read(user.partition, [user.key])
+            row = rows[0]
+            row["late"], row["total"] = len(user.late), user.totals()
+            for name, width, size in RESOLUTIONS:
+                row[name] = 0
+                for (action, bucket), count in user.cells(width, size).items():
+                    row[name][action, bucket] = count
+            table.write(user.partition, [user.key], rows)
+        self._wave(table, model, behind, -1, {user.key: len(user.events) for user in behind}, offset=0)
+
     def _with_offsets(self, user: History, table: UserRows) -> Rows:
         row: Rows = table.read(user.partition, [user.key])[0]
         row["applied"] = user.applied
         return row
 
 
-def differing_fields(ours: Rows, theirs: Rows) -> list[str]:
-    """Return the names of the fields in which two rows differ."""
-    names = empty_rows(0).dtype.names or ()
+SILENCE = ("band", "silent_s", "rescore_ms")
+"""What of a row changes by silence alone."""
+
+
+def differing_fields(ours: Rows, theirs: Rows, but: Sequence[str] = ()) -> list[str]:
+    """Return the names of the fields in which two rows differ, but for some."""
+    names = [name for name in empty_rows(0).dtype.names or () if name not in but]
     return [name for name in names if np.asarray(ours[name]).tobytes() != np.asarray(theirs[name]).tobytes()]

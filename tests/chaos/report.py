@@ -1,8 +1,12 @@
 """The report of a run: what struck, how soon it went on, what was written twice, and whether all is equal."""
 
+import os
+import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -51,6 +55,7 @@ class Report(msgspec.Struct, frozen=True):
 
     equal: bool
     seed: int
+    where: str  # date, commit, machine
     seconds: float
     plan: dict[str, Any]
     faults: dict[str, Kind]
@@ -67,9 +72,12 @@ class Report(msgspec.Struct, frozen=True):
         lines = [
             f"# Chaos: {sum(kind.faults for kind in self.faults.values())} faults, seed {self.seed}",
             "",
+            f"{self.where}",
+            "",
             f"**{'All is equal.' if self.equal else 'NOT EQUAL.'}** {self.seconds:.0f} s; {c['events']:,} events of "
             f"{c['users']:,} users at {self.plan['rate']:.0f}/s, {c['duplicates_sent']:,} sent twice, "
-            f"{c['poison']:,} poison; three brokers, replication 3, min ISR 2.",
+            f"{c['events_late']:,} too late for the ring, {c['poison']:,} poison; three brokers, replication 3, "
+            "min ISR 2.",
             "",
             "| fault | times | alone | goes on after, p50 | max |",
             "|---|---|---|---|---|",
@@ -97,6 +105,7 @@ class Report(msgspec.Struct, frozen=True):
                 "outputs written, again under the same id, out of date",
                 f"{c['outputs_written']:,}, {c['outputs_written_again']:,}, {c['outputs_out_of_date']:,}",
             ),
+            ("silences told; users whose band is one of silence", f"{c['silences_told']:,}; {c['silent_users']:,}"),
             ("dead letters written, again", f"{c['dead_letters_written']:,}, {c['dead_letters_written_again']:,}"),
             (
                 "rows in the changelog written, left by compaction",
@@ -107,6 +116,7 @@ class Report(msgspec.Struct, frozen=True):
                 f"{workers['nextact_stale_records']:.0f}, {workers['nextact_repaired_rows']:.0f}",
             ),
             ("records delivered again", f"{workers['redelivered']:,.0f}"),
+            ("on the brokers' disks", f"{c['bytes_on_disk'] / 1e6:,.0f} MB"),
             ("workers' ends: cause and exit code", ", ".join(f"{k} {n}" for k, n in sorted(self.exits.items()))),
         ]
 
@@ -133,6 +143,7 @@ def make_report(
     return Report(
         equal=not differences,
         seed=seed,
+        where=_where(),
         seconds=round(seconds, 1),
         plan=plan,
         faults={
@@ -154,3 +165,14 @@ def make_report(
             for f in struck
         ],
     )
+
+
+def _where() -> str:
+    """Return date, commit and machine of the run."""
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):  # not a clone
+        commit = "unknown"
+    cores, memory = len(os.sched_getaffinity(0)), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return f"{datetime.now(UTC):%Y-%m-%d}, commit {commit}, {cores} cores, {memory / 2**30:.0f} GiB."

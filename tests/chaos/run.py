@@ -12,10 +12,12 @@ from chaos.faults import FAULTS, Stage, deal
 from chaos.final import not_committed
 from chaos.fleet import Fleet, log_lines
 from chaos.journal import Journal
+from chaos.judge import judge
 from chaos.messages import Message, messages
 from chaos.producer import Place, Producer
 from chaos.report import Report, Struck, make_report
-from chaos.verdict import Verdict, judge
+from chaos.silence import Moments
+from chaos.verdict import Verdict
 from chaos.watch import Watch
 from models.model_directory import load, save
 from models.predictor import Predictor
@@ -30,6 +32,7 @@ PATIENCE_S = 120.0
 
 ITEMS = 500
 _EVERY_S = 0.05
+_LOOKS_S = 8.0  # enough for the three looks, a second apart, in which the band of somebody silent for weeks rises
 
 
 class Stuck(NextactError):  # noqa: N818
@@ -95,7 +98,6 @@ def chaos(settings: Settings, plan: Plan, out: Path, journal: Journal) -> Report
     mine = settings.model_copy(update={"topic_prefix": "chaos.", "group": "chaos", "model": models[0], "clock": "wall"})
     more = {
         "NEXTACT_SESSION_TIMEOUT_S": str(plan.session_s),
-        "NEXTACT_RESCORE_INTERVAL_S": "86400",  # what silence alone changes depends on when the worker looks
         "OPENBLAS_NUM_THREADS": "1",
     }
     with ExitStack() as stack:
@@ -111,7 +113,9 @@ def chaos(settings: Settings, plan: Plan, out: Path, journal: Journal) -> Report
             acknowledged = run.faults_and_traffic()
             fleet.stop_all(run.stage.do_what_is_due)
             journal.say("all workers have stopped; reading what they left")
-            verdict = judge(mine, acknowledged, predictors, run.stage.changes, options(mine))
+            moments = Moments(run.handled_ms, int(time.time() * 1000), fleet.model)
+            verdict = judge(mine, acknowledged, predictors, run.stage.changes, options(mine), moments)
+            verdict.counts["bytes_on_disk"] = 512 * sum(file.lstat().st_blocks for file in data.rglob("*"))
         finally:
             for node in cluster.nodes:
                 if node.log.exists():
@@ -129,6 +133,7 @@ class _Run:
         self._chance = random.Random(plan.seed)
         self.stage = Stage(cluster, fleet, journal, self._chance, plan.session_s, plan.workers + 1, self._tick)
         self.struck: list[Struck] = []
+        self.handled_ms = 0  # when all had been answered
         self._watch: Watch | None = None
         self._producer: Producer | None = None
 
@@ -157,6 +162,9 @@ class _Run:
             self._journal.say("the producer stops")
             producer.stop()
             self._wait_until("all is committed", lambda: not not_committed(self._settings), pause_s=1.0)
+            self._wait_until("the workers are ready", self._fleet.settled)
+            self.handled_ms = int(time.time() * 1000)
+            self._pause(_LOOKS_S, _LOOKS_S)
             return producer.acknowledged
 
     def _strike(self, number: int, kind: str) -> None:
