@@ -1,1 +1,1 @@
-"""Public logs to EVENTS, one module a log."""
+"""Public logs to EVENTS, one module a log. Each `convert` says what it dropped, and why."""

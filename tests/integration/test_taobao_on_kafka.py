@@ -1,7 +1,6 @@
 """A real log through real Kafka: the state is that of a plain fold, the outputs those of a backtest, kill -9 or not."""
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -12,10 +11,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from public_data import public_file
 from workers import Worker, final_rows, records, wait_until_committed
 
 from models.convert.taobao import convert
-from models.events_file import write_events
+from models.events_file import read_serving_events, write_events
 from models.model_directory import load
 from models.predictor import Predictor
 from models.state import ACTIONS, RESOLUTIONS, Rows
@@ -39,11 +39,10 @@ SMALL_CHUNKS = {"NEXTACT_MAX_POLL_RECORDS": "50"}
 
 
 @pytest.fixture(scope="module")
-def events() -> pl.DataFrame:
-    folder = os.environ.get("NEXTACT_DATA")
-    if not folder:
-        pytest.skip("NEXTACT_DATA is not set: it names the folder with taobao_userbehavior_700.csv.gz")
-    return convert(Path(folder) / "taobao_userbehavior_700.csv.gz")[0]
+def events(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
+    file = tmp_path_factory.mktemp("events") / "events.parquet"
+    write_events(convert(public_file("taobao_userbehavior_700.csv.gz")).events, file)
+    return read_serving_events(file)
 
 
 @pytest.fixture(scope="module")
