@@ -11,8 +11,7 @@ from models.log import Log, log
 from models.state import Floats, Ints
 
 
-@pytest.fixture(params=["times", "positions"])
-def events(request: pytest.FixtureRequest) -> Log:
+def made_up(order: str) -> Log:
     rng = np.random.default_rng(1)
     count = 300
     frame = pl.DataFrame(
@@ -23,9 +22,12 @@ def events(request: pytest.FixtureRequest) -> Log:
             "category": rng.integers(0, 9, count).astype(str),
         }
     )
-    return log(
-        frame.with_columns(pl.Series("ts_ms" if request.param == "times" else "position", np.arange(count) * 1000))
-    )
+    return log(frame.with_columns(pl.Series(order, np.arange(count) * 1000)))
+
+
+@pytest.fixture(params=["ts_ms", "position"])
+def events(request: pytest.FixtureRequest) -> Log:
+    return made_up(request.param)
 
 
 def _ends(made: Log, rows: Ints) -> Ints:
@@ -39,7 +41,7 @@ def _categories(made: Log, rows: Ints) -> Floats:
 HONEST: dict[str, Callable[[Log, Ints], Floats]] = {
     "the item before": lambda made, rows: made.item[rows - 1].astype(float),
     "the time before": lambda made, rows: made.ts_ms[rows - 1].astype(float),
-    "how many came before": lambda made, rows: rows - made.first[np.searchsorted(made.first, rows, side="right") - 1],
+    "how many came before": lambda made, rows: 1.0 * rows - made.first[np.searchsorted(made.first, rows, "right") - 1],
     "the category before": lambda made, rows: _categories(made, rows - 1),
 }
 LEAKING: dict[str, Callable[[Log, Ints], Floats]] = {
@@ -47,7 +49,7 @@ LEAKING: dict[str, Callable[[Log, Ints], Floats]] = {
     "the action": lambda made, rows: made.action[rows].astype(float),
     "the category": _categories,
     "the item after": lambda made, rows: made.item[np.minimum(rows + 1, _ends(made, rows) - 1)].astype(float),
-    "how many come after": lambda made, rows: _ends(made, rows) - rows,
+    "how many come after": lambda made, rows: 1.0 * _ends(made, rows) - rows,
 }
 
 
@@ -63,16 +65,13 @@ def test_what_looks_ahead_is_found(events: Log, what: str) -> None:
         assert_blind_to_the_future(LEAKING[what], events)
 
 
-def test_the_time_of_the_target_is_found(events: Log) -> None:
-    if events.timed:
-        with pytest.raises(AssertionError, match="knows what comes after"):
-            assert_blind_to_the_future(lambda made, rows: made.ts_ms[rows].astype(float), events)
+def test_the_time_of_the_target_is_found() -> None:
+    with pytest.raises(AssertionError, match="knows what comes after"):
+        assert_blind_to_the_future(lambda made, rows: made.ts_ms[rows].astype(float), made_up("ts_ms"))
 
 
-def test_what_is_known_at_a_time_is_told_from_what_comes_after(events: Log) -> None:
-    if not events.timed:
-        pytest.skip("as of a time needs times")
-    at_ms = 150_000
+def test_what_is_known_at_a_time_is_told_from_what_comes_after() -> None:
+    events, at_ms = made_up("ts_ms"), 150_000
 
     def until(made: Log, end_ms: int) -> Floats:
         return np.add.reduceat(made.item * (made.ts_ms <= end_ms), made.first).astype(float)
@@ -83,9 +82,8 @@ def test_what_is_known_at_a_time_is_told_from_what_comes_after(events: Log) -> N
 
 
 def test_the_log_itself_stays_as_it_is(events: Log) -> None:
-    before = [column.copy() for column in (events.first, events.item, events.action, events.ts_ms, events.split)]
+    columns = (events.first, events.item, events.action, events.ts_ms, events.split)
+    before = [column.copy() for column in columns]
     assert_blind_to_the_future(HONEST["the item before"], events)
-    for ours, column in zip(
-        (events.first, events.item, events.action, events.ts_ms, events.split), before, strict=True
-    ):
-        np.testing.assert_array_equal(ours, column)
+    for ours, theirs in zip(columns, before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
