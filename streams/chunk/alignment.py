@@ -96,6 +96,10 @@ class Alignment:
         """Return the partitions that hold enough."""
         return {tp for tp, queue in self._waiting.items() if queue.full(self._capacity)}
 
+    def holds(self, tp: TP) -> bool:
+        """Tell whether any record of this partition is here."""
+        return tp in self._waiting
+
     def waits(self, number: int) -> bool:
         """Tell whether any record of the partitions with this number is here."""
         return any(tp.partition == number for tp in self._waiting)
@@ -112,11 +116,6 @@ class Alignment:
             self._heard_s[tp] = now_s
             newest_ms = queue.reached[-1]
             self._newest_ms[tp.partition] = max(newest_ms, self._newest_ms.get(tp.partition, newest_ms))
-
-    def behind(self, assigned: set[TP], caught_up: Callable[[TP], bool]) -> set[TP]:
-        """Return the partitions that others wait for: nothing of them is here, and there is more to fetch."""
-        busy = {tp.partition for tp in self._waiting}
-        return {tp for tp in assigned if tp.partition in busy and tp not in self._waiting and not caught_up(tp)}
 
     def take(
         self, assigned: set[TP], caught_up: Callable[[TP], bool], now_s: float, wall_ms: int

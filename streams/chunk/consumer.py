@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
@@ -20,6 +20,9 @@ POLL_S = 0.2
 UNDERWAY = 2
 """Chunks, however small, that are handed on and not acknowledged."""
 
+PATIENCE_S = 10.0
+"""How long brokers may offer again what was read, before it is taken for what there is."""
+
 T = TypeVar("T")
 _log = structlog.get_logger("nextact")
 
@@ -31,6 +34,7 @@ class ChunkConsumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self._position_lock = asyncio.Lock()  # a fetch with its delivery, or a seek: never both
         self._next_offset: dict[TP, int] = {}  # to be fetched
+        self._went_back_s: dict[TP, tuple[float, float]] = {}  # the client's position: first and last time of a row
         self._handed_on: dict[TP, int] = {}  # offset of the last record that an agent was given
         self._generation = -1
         at_once = self.app.conf.broker_max_poll_records
@@ -66,6 +70,7 @@ class ChunkConsumer(driver.Consumer):
     def _forget(self) -> None:
         """Drop what was fetched and not handed on: positions have moved, it comes again."""
         self._alignment.clear()
+        self._next_offset.clear()
         self._handed_on.clear()
         self._underway.clear()
 
@@ -77,6 +82,8 @@ class ChunkConsumer(driver.Consumer):
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Commit before Faust forgets the acknowledged offsets, and only then waits for the agents."""
         await self.commit()
+        for tp in revoked:
+            self._next_offset.pop(tp, None)  # with it the next owner's offsets could be taken back
         await super().on_partitions_revoked(revoked)
         _log.info("partitions revoked", partitions=sorted({tp.partition for tp in revoked}))
 
@@ -99,9 +106,16 @@ class ChunkConsumer(driver.Consumer):
         self._acked.update((tp, [records[-1].offset]) for tp, records in message.value.items())
         return True
 
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:  # noqa: ANN401 - Faust's signature
+        tps = {*self._acked, *self._next_offset}  # the end of a transaction is acknowledged by nobody
+        return (tp for tp in tps if topics is None or tp in topics or tp.topic in topics)
+
     def _new_offset(self, tp: TP) -> int | None:
-        acked = self._acked[tp]  # chunks are acknowledged in order: the last one says it all
-        return acked[-1] + 1 if acked else None
+        acked = self._acked.get(tp)  # chunks are acknowledged in order: the last one says it all
+        handled = acked[-1] + 1 if acked else 0
+        if handled > self._handed_on.get(tp, -1) and not self._alignment.holds(tp):
+            handled = max(handled, self._next_offset.get(tp, 0))  # in between is nothing that is ever seen
+        return handled or None
 
     async def _drain_messages(self, fetcher: Any) -> None:  # noqa: ANN401
         try:
@@ -132,18 +146,27 @@ class ChunkConsumer(driver.Consumer):
             )
         )
 
-    async def _positions(self, partitions: set[TP]) -> dict[TP, int]:
-        """Return the offsets that are fetched next, of the partitions that are still ours."""
+    def _state(self, tp: TP) -> Any:  # noqa: ANN401 - aiokafka's
+        """Return where the client is in a partition, None if it has just been revoked, in aiokafka's own thread."""
+        subscription = self._thread._ensure_consumer()._subscription.subscription
+        assignment = subscription and subscription.assignment
+        return assignment and assignment.state_value(tp)
+
+    def _position(self, tp: TP) -> int:
+        """Return the offset that the client reads next, 0 where it does not know."""
+        state = self._state(tp)
+        return (state and state._position) or 0  # one look: the other thread may take it away
+
+    async def _seek_again(self, tp: TP, offset: int) -> None:
+        """Have the client read on there, and ask the cluster anew who leads the partition."""
         client = self._thread._ensure_consumer()
 
-        async def ask() -> dict[TP, int]:
-            found = {}
-            for tp in partitions:
-                with suppress(IllegalStateError):  # it has just been revoked, in aiokafka's own thread
-                    found[tp] = await client.position(tp)
-            return found
+        async def ask() -> None:
+            with suppress(IllegalStateError):  # it has just been revoked
+                client.seek(tp, offset)
+            client._client.force_metadata_update()
 
-        return await self._in_thread(ask())
+        await self._in_thread(ask())
 
     async def committed(self, partitions: Iterable[TP]) -> dict[TP, int]:
         """Return up to where the group has handled each of these partitions, 0 where it has said nothing yet."""
@@ -177,11 +200,15 @@ class ChunkConsumer(driver.Consumer):
                 self.app.tables.recovery.on_changelog_records(tp, records)
             else:
                 inputs[tp] = records
-                self._check_position(tp, records)
+        again = {tp for tp, records in inputs.items() if records[0].offset < self._next_offset.get(tp, 0)}
+        for tp in again:
+            self._note_again(tp, len(inputs.pop(tp)))
         self._alignment.add(inputs, asyncio.get_running_loop().time())
-        if behind := self._alignment.behind(self._inputs(), self._caught_up):
-            # control records of transactions move the position and are never seen
-            self._next_offset.update(await self._positions(behind))
+        self._next_offset.update((tp, records[-1].offset + 1) for tp, records in inputs.items())
+        for tp in self._inputs() - again:  # past the ends of transactions too, and what was aborted
+            self._next_offset[tp] = max(self._position(tp), self._next_offset.get(tp, 0))
+        for tp in again:
+            await self._seek_again(tp, self._next_offset[tp])
         await self._hand_on(generation)
 
     def _may_hand_on(self, generation: int) -> bool:
@@ -229,22 +256,34 @@ class ChunkConsumer(driver.Consumer):
             if chunk:
                 await self._deliver(chunk)
 
-    def _check_position(self, tp: TP, records: list[Any]) -> None:
-        expected = self._next_offset.get(tp)
-        if expected is not None and records[0].offset < expected:
-            fail_stop("records came twice", topic=tp.topic, partition=tp.partition, expected=expected)
-        self._next_offset[tp] = records[-1].offset + 1
+    def _note_again(self, tp: TP, count: int) -> None:
+        """Take note of records that came twice, and end the worker if nothing else comes.
+
+        A broker that was paused takes itself for the leader for a moment after it wakes. It has not got what others
+        have written meanwhile, so our position is out of its range, and aiokafka begins the partition anew. The same
+        happens for good where the topic was deleted and made anew.
+        """
+        now_s, context = asyncio.get_running_loop().time(), {"topic": tp.topic, "partition": tp.partition}
+        first_s, last_s = self._went_back_s.get(tp, (now_s, now_s))
+        if now_s - last_s > PATIENCE_S:
+            first_s = last_s = now_s
+        self._went_back_s[tp] = first_s, now_s
+        if now_s - first_s > PATIENCE_S:
+            fail_stop("a partition has lost what was read of it", **context, read_to=self._next_offset[tp])
+        if first_s == now_s:
+            _log.warning("records came twice: dropped", **context, records=count, read_to=self._next_offset[tp])
 
     def _caught_up(self, tp: TP) -> bool:
         end = self._end(tp)
         return end is not None and self._next_offset.get(tp, 0) >= end
 
     def _end(self, tp: TP) -> int | None:
-        """Return the end of a partition as the last fetch saw it, None if none did."""
-        try:
-            end: int | None = self.highwater(tp)
-        except AssertionError:  # aiokafka's: the partition has just been revoked, in its own thread
-            return None
+        """Return up to where a partition can be read, as the last fetch saw it, None if none did.
+
+        That is before the first transaction which is still open.
+        """
+        state = self._state(tp)
+        end: int | None = state and state.lso
         return end
 
     def drained(self, number: int) -> bool:
@@ -279,11 +318,14 @@ class ChunkConsumer(driver.Consumer):
             await self.wait_first(delivery, self.suspend_flow.wait())
 
     def lag(self) -> dict[TP, int]:
-        """Return how many records of each input partition are not acknowledged yet; those whose end is known."""
+        """Return how many records of each input partition are not acknowledged yet; those whose end is known.
+
+        Those of transactions which are still open are counted, though they cannot be read: somebody must know of them.
+        """
         lags = {}
         for tp in self.assignment():
-            end = None if self._is_changelog_tp(tp) else self._end(tp)
-            if end is not None:
-                done = self._new_offset(tp) if tp in self._acked else self._committed_offset[tp]
-                lags[tp] = max(end - (done or 0), 0)
+            state = None if self._is_changelog_tp(tp) else self._state(tp)
+            if state is not None and state.highwater is not None:
+                done = self._new_offset(tp) or self._committed_offset[tp] or 0
+                lags[tp] = max(state.highwater - done, 0)
         return lags

@@ -112,12 +112,13 @@ class ColumnFetcher(fetcher.Fetcher):  # type: ignore[misc]
 
     def _replace(self, result: Any, data: bytes) -> None:  # noqa: ANN401 - aiokafka's
         theirs = result._partition_records
+        aborted = tuple(theirs._aborted_transactions)  # aiokafka takes them out as it reads
         if not self.of_columns(result._topic_partition):
             theirs.__class__ = BareRecords
-            result.getall = partial(_objects, proxy(result), data, self._check_crcs)
+            result.getall = partial(_objects, proxy(result), data, self._check_crcs, aborted)
             return
-        if readable(data, committed_only=self._isolation_level == fetcher.READ_COMMITTED):
-            result._partition_records = Unread(data, theirs.next_fetch_offset, self._check_crcs)
+        if readable(data):
+            result._partition_records = Unread(data, theirs.next_fetch_offset, self._check_crcs, aborted)
             theirs._records_iterator = None  # it holds them, as they hold it: until garbage is collected
         else:
             result._partition_records = _Objects(theirs)
@@ -136,13 +137,19 @@ def _take(result: Any, max_records: int) -> Any:  # noqa: ANN401 - aiokafka's
     return records
 
 
-def _objects(result: Any, data: bytes, check_crcs: bool, max_records: int) -> Any:  # noqa: ANN401 - aiokafka's
+def _objects(
+    result: Any,  # noqa: ANN401 - aiokafka's
+    data: bytes,
+    check_crcs: bool,
+    aborted: tuple[tuple[int, int], ...],
+    max_records: int,
+) -> Any:  # noqa: ANN401
     """Return the next records of a partition, also where a header's name is not UTF-8: aiokafka cannot read those."""
     begin = result._assignment.state_value(result._topic_partition).position
     try:
         return fetcher.FetchResult.getall(result, max_records)
     except UnicodeDecodeError:
-        result._partition_records = _Plain(Unread(data, begin, check_crcs))
+        result._partition_records = _Plain(Unread(data, begin, check_crcs, aborted))
         result.getall = partial(_take, result)
         return result.getall(max_records)
 
@@ -190,4 +197,5 @@ class FetchThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: driver.Transport) -> Any:  # noqa: ANN401 - aiokafka's
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = MAX_WAIT_MS
+        consumer._isolation_level = "read_committed"  # Faust does so in its own transactions only
         return consumer

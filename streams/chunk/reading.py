@@ -1,10 +1,10 @@
 """Record batches read as columns: what aiokafka does record by record, a batch at a time.
 
-Source: Apache Kafka, Message format, version 2. What is in an older format, and transactions where only those that were
-committed count, is left to aiokafka: see `readable`.
+Source: Apache Kafka, Message format, version 2. What is in an older format is left to aiokafka: see `readable`.
 """
 
 import struct
+from collections.abc import Iterable
 
 import numpy as np
 from aiokafka import codec
@@ -39,20 +39,13 @@ _AT_ONCE_BYTES = 500_000
 """Bytes after which no further batch is begun: what is decompressed lies beside what is not."""
 
 
-def readable(data: bytes, committed_only: bool) -> bool:
-    """Tell whether `Unread` reads all batches in a partition's answer to a fetch.
-
-    Args:
-        data: the answer.
-        committed_only: whether transactions that were not committed must be left out.
-    """
+def readable(data: bytes) -> bool:
+    """Tell whether `Unread` reads all batches in a partition's answer to a fetch."""
     at = 0
     while (end := _end(data, at)) is not None:
         if end - at <= _MAGIC_AT:
             return True  # reading it says what is wrong
         if data[at + _MAGIC_AT] != _MAGIC:
-            return False
-        if committed_only and data[at + _ATTRIBUTES_AT + 1] & (_TRANSACTIONAL | _CONTROL):
             return False
         at = end
     return True
@@ -66,6 +59,26 @@ def _end(data: bytes, at: int) -> int | None:
     return end if end <= len(data) else None
 
 
+class _Aborted:
+    """The transactions among an answer's batches that were aborted.
+
+    Args:
+        begins: of each the producer's id and the first offset.
+    """
+
+    def __init__(self, begins: Iterable[tuple[int, int]]) -> None:
+        self._to_come = sorted(begins, key=lambda each: -each[1])
+        self._open: set[int] = set()  # their producers
+
+    def hold(self, base: int, producer: int, control: bool) -> bool:
+        """Tell whether the next transactional batch, or control batch, is part of one."""
+        while self._to_come and self._to_come[-1][1] <= base:
+            self._open.add(self._to_come.pop()[0])
+        if control:
+            self._open.discard(producer)  # with it ends what its producer had begun
+        return producer in self._open
+
+
 class Unread:
     """What a fetch brought of one partition and was not read yet; batches are decompressed as they are read.
 
@@ -73,10 +86,13 @@ class Unread:
         data: whole batches of this format; a part of one at the end is left alone.
         fetch_offset: records before it are skipped.
         check_crcs: whether to check the batches' checksums.
+        aborted: producer's id and first offset of the transactions that are left out.
     """
 
-    def __init__(self, data: bytes, fetch_offset: int, check_crcs: bool) -> None:
-        self._data, self._at, self._check_crcs = data, 0, check_crcs
+    def __init__(
+        self, data: bytes, fetch_offset: int, check_crcs: bool, aborted: Iterable[tuple[int, int]] = ()
+    ) -> None:
+        self._data, self._at, self._check_crcs, self._aborted = data, 0, check_crcs, _Aborted(aborted)
         self._rest: Fetched | None = None
         self.next_fetch_offset = fetch_offset
 
@@ -113,20 +129,22 @@ class Unread:
         if end is None:
             return None
         begin, self._at = self._at, end
-        piece, self._batch_end = _batch(self._data, begin, end, self._check_crcs)
+        piece, self._batch_end = _batch(self._data, begin, end, self._check_crcs, self._aborted)
         return piece[int(np.searchsorted(piece.offsets, self.next_fetch_offset)) :]
 
 
-def _batch(data: bytes, begin: int, end: int, check_crc: bool) -> tuple[Fetched, int]:
+def _batch(data: bytes, begin: int, end: int, check_crc: bool, aborted: _Aborted) -> tuple[Fetched, int]:
     """Return the records of a batch, and the offset after it: those of a control batch are none of ours."""
     if end - begin < _HEAD.size:
         raise CorruptRecordException(f"a record batch of {end - begin} bytes")
     whole = memoryview(data)[begin:end]
     head = _HEAD.unpack_from(whole)
-    base, crc, attributes, last, first_ms, newest_ms, count = head[0], *head[4:9], head[12]
+    base, crc, attributes, last, first_ms, newest_ms, producer, count = head[0], *head[4:10], head[12]
     if check_crc and calc_crc32c(whole[_ATTRIBUTES_AT:]) != crc:
         raise CorruptRecordException(f"the checksum of the record batch at offset {base} is wrong")
-    if attributes & _CONTROL:
+    control = bool(attributes & _CONTROL)
+    left_out = bool(attributes & (_TRANSACTIONAL | _CONTROL)) and aborted.hold(base, producer, control)
+    if control or left_out:
         count = 0
     elif attributes & _CODEC:
         data = _decompressed(whole[_HEAD.size :], attributes & _CODEC)

@@ -55,8 +55,6 @@ def test_records_are_handed_on_up_to_the_time_that_all_topics_have_reached() -> 
 
 def test_topic_that_is_behind_holds_the_others_back() -> None:
     alignment = made((VIEWS, records(1, 5)), (CLICKS, records(2)))
-    assert alignment.behind(TOPICS, never) == {PURCHASES}
-    assert alignment.behind(TOPICS, {PURCHASES}.__contains__) == set()
     assert alignment.take(TOPICS, never, 0, LONG_AFTER_MS) == {}
     assert alignment.take(TOPICS, never, 0.9 * KNOWN_MORE_S, LONG_AFTER_MS) == {}
 

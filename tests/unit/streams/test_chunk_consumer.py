@@ -17,6 +17,7 @@ from streams.chunk.recovery import ChunkRecovery
 from streams.fetched import fetched
 
 VIEWS = TP("views", 0)
+CAUGHT_UP = ChunkConsumer._caught_up
 
 
 class Record(SimpleNamespace):
@@ -28,12 +29,14 @@ class Faust(SimpleNamespace):
     """A consumer of ours with fakes for what Faust and aiokafka do."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capacity: int, at_once: int) -> None:
-        super().__init__(asked=[], delivered=[], to_come=[], breaks_after=1000)
+        super().__init__(asked=[], delivered=[], to_come=[], sought=[], breaks_after=1000)
+        self.client = SimpleNamespace(_position=None, highwater=None, lso=None)
         self.app = SimpleNamespace(consumer_generation_id=1, should_stop=False)
 
         async def getmany(_: Any, active_partitions: set[TP], timeout: float) -> dict[TP, list[Record]]:
             self.asked.append(set(active_partitions))
-            return {VIEWS: [Record(offset=offset) for offset in self.to_come.pop(0)]}
+            offsets = self.to_come.pop(0)
+            return {VIEWS: [Record(offset=offset) for offset in offsets]} if offsets else {}
 
         async def deliver(consumer: Any, chunk: dict[TP, list[Record]]) -> None:
             message = Message(generation_id=1, value=chunk)
@@ -42,7 +45,13 @@ class Faust(SimpleNamespace):
                 raise RuntimeError("no channel takes it")
             consumer._underway.add(message)  # in Faust's queue: not yet among those that it counts as not acknowledged
 
+        async def seek_again(_: Any, tp: TP, offset: int) -> None:
+            self.sought.append((tp, offset))
+
         monkeypatch.setattr(ChunkConsumer, "_getmany", getmany)
+        monkeypatch.setattr(ChunkConsumer, "_seek_again", seek_again)
+        monkeypatch.setattr(ChunkConsumer, "_state", lambda *_: self.client)
+        monkeypatch.setattr(ChunkConsumer, "assignment", lambda _: {VIEWS})
         monkeypatch.setattr(ChunkConsumer, "_deliver", deliver)
         monkeypatch.setattr(ChunkConsumer, "_get_active_partitions", lambda _: {VIEWS})
         monkeypatch.setattr(ChunkConsumer, "_is_changelog_tp", lambda *_: False)
@@ -56,6 +65,7 @@ class Faust(SimpleNamespace):
         self.consumer._unacked_messages, self.consumer._waiting_for_ack = set(), None
         self.consumer._underway, self.consumer._handing_on = set(), set()
         self.consumer._active, self.consumer._active_inputs = set(), set()
+        self.consumer._went_back_s, self.consumer._committed_offset = {}, {VIEWS: None}
         self.consumer._room_made, self.consumer._one_at_a_time = asyncio.Event(), asyncio.Lock()
 
     @property
@@ -203,3 +213,88 @@ def test_changelog_is_not_read_over_what_is_in_memory_once_recovery_has_ended() 
     recovery.need_recovery = lambda: True
     recovery.on_changelog_records(VIEWS, fetched([InputRecord(b"ann", b"row", 3)]))
     assert len(applied) == 1
+
+
+def test_what_is_no_record_is_handled_with_the_records_before_it_and_no_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    faust = live(monkeypatch)
+    faust.to_come = [[], [3, 4], []]
+    consumer = faust.consumer
+
+    async def run() -> None:
+        faust.client._position, faust.client.highwater, faust.client.lso = 3, 9, 6
+        await consumer._fetch()  # an aborted transaction and its end, before anything else
+        assert (consumer._new_offset(VIEWS), consumer.lag()) == (3, {VIEWS: 6})
+        faust.client._position = 6  # past the end of a transaction that was committed; another is open
+        await consumer._fetch()
+        assert consumer._new_offset(VIEWS) is None, "an offset of records that nobody has handled"
+        assert list(consumer._filter_tps_with_pending_acks()) == [VIEWS]
+        assert not consumer.drained(0)
+        consumer.ack(faust.delivered[0])
+        assert (consumer._new_offset(VIEWS), consumer.lag()) == (6, {VIEWS: 3})
+        assert consumer.drained(0), "an open transaction holds nobody up"
+        faust.client._position = faust.client.lso = 9
+        await consumer._fetch()
+        assert (consumer._new_offset(VIEWS), consumer.lag()) == (9, {VIEWS: 0})
+
+    monkeypatch.setattr(ChunkConsumer, "_caught_up", CAUGHT_UP)
+    asyncio.run(run())
+
+
+def test_nothing_is_said_to_be_handled_of_what_was_fetched_before_positions_moved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    faust = live(monkeypatch)
+    faust.to_come = [[0], [1], [2], []]
+
+    async def run() -> None:
+        for position in (1, 2, 3):
+            faust.client._position = position
+            await faust.consumer._fetch()
+        consumer, faust.client._position = faust.consumer, None
+        consumer.ack(faust.delivered[0])
+        assert consumer._new_offset(VIEWS) == 1
+        faust.consumer.flow_active = False
+        consumer.ack(faust.delivered[1])
+        assert consumer._new_offset(VIEWS) == 2, "what waits is not handled"
+        faust.consumer.flow_active = True
+        faust.app.consumer_generation_id = 2
+        await consumer._fetch()
+        assert consumer._new_offset(VIEWS) == 2
+
+    asyncio.run(run())
+
+
+def test_records_that_come_twice_are_dropped_and_read_on_from_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a broker that has just woken took our position for one out of its range."""
+    faust = live(monkeypatch)
+    faust.to_come = [[0, 1, 2], [0, 1], [1, 2, 3], [3]]
+
+    async def run() -> None:
+        for position in (3, 2, 4, 4):
+            faust.client._position = position
+            await faust.consumer._fetch()
+            for message in faust.delivered:
+                faust.consumer.ack(message)
+
+    asyncio.run(run())
+    assert faust.offsets == [[0, 1, 2], [3]]
+    assert faust.sought == [(VIEWS, 3), (VIEWS, 3)]
+
+
+def test_worker_ends_where_nothing_but_what_was_read_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[str] = []
+    monkeypatch.setattr(module, "fail_stop", lambda reason, **_: ended.append(reason))
+    faust = live(monkeypatch)
+    faust.to_come = [[7], [0], [0], [0], [0], [0]]
+
+    async def run() -> None:
+        faust.client._position = 8
+        for wait_s in (0, 0, 0.15, 0.01, 0.06, 0.06):
+            await asyncio.sleep(wait_s)
+            assert ended == []
+            await faust.consumer._fetch()
+        assert ended == ["a partition has lost what was read of it"]
+
+    monkeypatch.setattr(module, "PATIENCE_S", 0.1)
+    asyncio.run(run())
+    assert faust.sought == [(VIEWS, 8)] * 5

@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 import faust
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer import fetcher
-from aiokafka.consumer.subscription_state import SubscriptionState
+from aiokafka.consumer.subscription_state import Assignment, SubscriptionState, TopicPartitionState
 from aiokafka.record.default_records import DefaultRecord
 from aiokafka.structs import ConsumerRecord
 from faust.stores.memory import Store
@@ -58,6 +59,7 @@ OVERRIDDEN: list[tuple[type, str, list[str], str]] = [
     (driver.Consumer, "on_buffer_full", ["self", "tp"], "Faust pauses partitions: no more changelog either"),
     (driver.Consumer, "ack", ["self", "message"], "offsets of skipped chunks are committed: events lost"),
     (driver.Consumer, "_new_offset", ["self", "tp"], "wrong offsets are committed"),
+    (driver.Consumer, "_filter_tps_with_pending_acks", ["self", "topics"], "the end of a transaction is not committed"),
     (driver.Consumer, "_getmany", ["self", "active_partitions", "timeout"], "fetches wait in Faust's queue"),
     (driver.Consumer, "_new_consumer_thread", ["self"], "fetches wait, and records are slow: see fetching.py"),
     (driver.AIOKafkaConsumerThread, "on_start", ["self"], "a fetch waits for a tenth of a second"),
@@ -142,8 +144,8 @@ CALLED: list[tuple[type, str, list[str], str]] = [
     (driver.Consumer, "_to_message", ["self", "tp", "record"], "chunks cannot be handed on"),
     (driver.Consumer, "stop_flow", ["self"], "the fetcher reads on before the seek"),
     (driver.Consumer, "assignment", ["self"], "no lag"),
-    (driver.Consumer, "highwater", ["self", "tp"], "no lag, and topics wait for each other in vain"),
-    (AIOKafkaConsumer, "position", ["self", "partition"], "topics wait for each other in vain"),
+    (Assignment, "state_value", ["self", "tp"], "no lag, and topics wait for each other in vain"),
+    (AIOKafkaClient, "force_metadata_update", ["self"], "a broker that leads no more is asked again and again"),
     (driver.AIOKafkaConsumerThread, "_ensure_consumer", ["self"], "nothing is fetched"),
     (
         driver.AIOKafkaConsumerThread,
@@ -202,6 +204,11 @@ CALLERS: list[tuple[Callable[..., Any], str, str]] = [
     (fetcher.FetchResult.check_assignment, "self._partition_records.next_fetch_offset", "nothing is fetched"),
     (fetcher.FetchResult.has_more, "self._partition_records is not None", "what is read is fetched again"),
     (fetcher.PartitionRecords.__init__, "self._records_iterator = self._unpack_records()", "answers stay in memory"),
+    (fetcher.PartitionRecords.__init__, "self._aborted_transactions =", "aborted transactions are applied"),
+    (fetcher.Fetcher._proc_fetch_request, "tp_state.lso = lso", "topics wait for each other in vain"),
+    (fetcher.Fetcher._proc_fetch_request, "tp_state.highwater = highwater", "no lag"),
+    (TopicPartitionState.consumed_to, "self._position = position", "the end of a transaction is never handled"),
+    (AIOKafkaConsumer.start, "isolation_level=self._isolation_level", "aborted transactions are applied"),
     (driver.Consumer._to_message, "generation_id=self.app.consumer_generation_id", "chunks have no generation"),
     (driver.ConsumerRebalanceListener.on_partitions_assigned, "app.consumer_generation_id =", "no generation is set"),
     (driver.Consumer._filter_committable_offsets, "self._new_offset(tp)", "wrong offsets are committed"),

@@ -125,7 +125,6 @@ def test_damaged_batch_is_an_error_and_moves_no_position() -> None:
 
 
 def test_transactions_that_were_given_up_are_not_seen() -> None:
-    """aiokafka reads them."""
     given_up = batch([Plain(5)], base=5, transactional=True)
     committed = batch([Plain(6)], base=6)
 

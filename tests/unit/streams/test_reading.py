@@ -1,9 +1,13 @@
 """Record batches read as columns, held against aiokafka's own reader."""
 
 import struct
+from unittest.mock import patch
 
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
+from aiokafka.record.control_record import ABORT_MARKER
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given
@@ -32,6 +36,7 @@ def theirs(data: bytes, fetch_offset: int) -> list[Plain]:
 
 
 TEXT = st.none() | st.binary(max_size=200) | st.just(b"x" * 10_000)
+PRODUCER_AT = 43
 HEADERS = st.lists(st.tuples(st.text(max_size=5), st.none() | st.binary(max_size=5)), max_size=3).map(tuple)
 RECORD = st.tuples(st.integers(0, 2**42), TEXT, TEXT, st.just(()) | HEADERS)
 GAP = st.integers(1, 3) | st.just(100_000)
@@ -56,7 +61,7 @@ def test_what_is_read_is_what_aiokafka_reads(
         made = batch(records, codec, records[0].offset)
         data += with_attributes(made, APPEND_TIME) if append_time else made
     more = data + batch([Plain(offset + 1)], base=offset + 1)[:cut]  # the broker cuts its answer off anywhere
-    assert readable(more, committed_only=True)
+    assert readable(more)
     unread = Unread(more, fetch_offset, check_crcs=True)
     assert all_of(unread, most) == theirs(data, fetch_offset)
     assert unread.next_fetch_offset == max(fetch_offset, offset + 1)
@@ -96,13 +101,29 @@ def test_control_batches_are_not_records() -> None:
     assert unread.next_fetch_offset == 5
 
 
-def test_transactions_are_aiokafkas_if_some_may_not_count_and_old_formats_always() -> None:
-    transaction = batch([Plain(3)], transactional=True)
-    assert readable(transaction, committed_only=False)
-    assert not readable(batch([Plain(2)]) + transaction, committed_only=True)
+def test_of_interleaved_transactions_those_that_were_aborted_are_left_out() -> None:
+    def sent(offset: int, producer: int, bits: int = 0) -> bytes:
+        made = bytearray(batch([Plain(offset, key=bytes([producer]))], base=offset, transactional=True))
+        struct.pack_into(">q", made, PRODUCER_AT, producer)
+        return with_attributes(bytes(made), bits) if bits else sealed(bytes(made))
+
+    data = sent(0, 7) + sent(1, 8) + sent(2, 7, CONTROL) + batch([Plain(3)], base=3) + sent(4, 7) + sent(5, 8)
+    data += sent(6, 8, CONTROL) + sent(7, 8) + sent(8, 7, CONTROL) + sent(9, 8, CONTROL)
+    for most in (1, 2, 100):
+        unread = Unread(data, 0, check_crcs=True, aborted=[(7, 4), (8, 1)])  # 7 committed at 2, 8 at 9
+        assert [record.offset for record in all_of(unread, most)] == [0, 3, 7]
+        assert unread.next_fetch_offset == 10
+    parts = fetcher.PartitionRecords(
+        TopicPartition("log", 0), MemoryRecords(data), [(7, 4), (8, 1)], 0, None, None, True, fetcher.READ_COMMITTED
+    )
+    with patch.object(fetcher.ControlRecord, "parse", lambda _: ABORT_MARKER):
+        assert [record.offset for record in parts] == [0, 3, 7]
+
+
+def test_old_formats_are_aiokafkas() -> None:
     old = LegacyRecordBatchBuilder(magic=1, compression_type=0, batch_size=1000)
     old.append(0, timestamp=1, key=b"ann", value=b"{}")
-    assert not readable(bytes(old.build()), committed_only=False)
+    assert not readable(bytes(old.build()))
 
 
 def test_damage_is_noticed_by_the_checksum_if_it_is_looked_at() -> None:
@@ -121,7 +142,7 @@ def test_unknown_compression_is_refused() -> None:
 @pytest.mark.parametrize("length", [-20, -12, 0, 8, HEAD - 13])
 def test_batch_shorter_than_its_head_is_refused(length: int) -> None:
     data = bytes(8) + length.to_bytes(4, "big", signed=True) + b"\2" * 100
-    assert readable(data, committed_only=False)
+    assert readable(data)
     with pytest.raises(CorruptRecordException, match="a record batch of"):
         Unread(data, 0, check_crcs=True).take(1)
 
