@@ -111,7 +111,7 @@ class UserRows:
     """
 
     def __init__(self, empty: Rows = _EMPTY) -> None:
-        self._empty = empty
+        self.empty = empty
         self.partitions: dict[int, PartitionRows] = {}
 
     def __len__(self) -> int:
@@ -129,5 +129,5 @@ class UserRows:
         """Return the rows of one partition, which may be none."""
         rows = self.partitions.get(partition)
         if rows is None:
-            rows = self.partitions[partition] = PartitionRows(self._empty)
+            rows = self.partitions[partition] = PartitionRows(self.empty)
         return rows

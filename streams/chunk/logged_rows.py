@@ -1,4 +1,4 @@
-"""Which records of the changelog count: those of the partition's owner, up to a marker or a row of another layout."""
+"""Which records of the changelog count: those of the partition's owner, up to what is no such row."""
 
 from typing import NamedTuple, TypeAlias
 
@@ -23,7 +23,7 @@ class Counted(NamedTuple):
     """Which records of the changelog count."""
 
     places: Places
-    until: int  # where the marker or the odd record stands, or the end
+    until: int  # where the marker, the record without a value or the odd one stands, or the end
     stale: int  # how many are of another writer
     odd: bool  # whether the record there holds no row of this layout
 
@@ -66,7 +66,7 @@ def _counting(
         if _equal(data, key[k], key_end[k], marker):
             return places[:count], k, stale, False
         if value[k] < 0:
-            continue  # a tombstone
+            return places[:count], k, stale, False
         row = value_end[k] - row_bytes
         if row - value[k] != ID_BYTES or key[k] < 0:
             return places[:count], k, stale, True

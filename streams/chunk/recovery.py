@@ -12,7 +12,9 @@ from faust.tables.recovery import Recovery, ServiceStopped
 from faust.types import TP
 from mode import Service
 
-from streams.chunk.failure import fail_stop
+from streams.chunk.failure import EXIT_CONFIGURATION, fail_stop
+from streams.chunk.logged_rows import MARKER
+from streams.chunk.table import MADE_ANEW
 from streams.fetched import Fetched
 
 _log = structlog.get_logger("nextact")
@@ -42,10 +44,14 @@ class ChunkRecovery(Recovery):
         super()._add(table, tp, offsets)
 
     async def _build_highwaters(self, consumer: Any, tps: set[TP], destination: Any, title: str) -> None:  # noqa: ANN401
+        markers: dict[TP, int] = {}
         if title == "active":
             for table, table_tps in list(self.actives_for_table.items()):
-                await table.claim([tp.partition for tp in table_tps])
+                offsets = await table.claim([tp.partition for tp in table_tps])
+                markers |= {tp: offsets[tp.partition] for tp in table_tps}
         await super()._build_highwaters(consumer, tps, destination, title)
+        for tp, offset in markers.items():  # a broker that was paused may answer, and not know of them
+            destination[tp] = max(destination[tp], offset)
 
     def _set_recovery_started(self) -> None:
         super()._set_recovery_started()
@@ -61,6 +67,8 @@ class ChunkRecovery(Recovery):
         """Take in records that were fetched from one changelog partition."""
         if tp not in self.active_tps or not self.in_recovery:
             return  # what we wrote ourselves is in memory already, and newer there
+        if not records.offsets[0] and records.key(0) != MARKER:  # each owner's first record is its marker
+            fail_stop(MADE_ANEW, code=EXIT_CONFIGURATION, topic=tp.topic, partition=tp.partition)
         self.tp_to_table[tp].data.apply_records(tp, records)
         self.active_offsets[tp] = int(records.offsets[-1])
         if self.in_recovery and not self.need_recovery():

@@ -32,7 +32,10 @@ from streams.user_rows import PartitionRows, UserRows
 _EMPTY = empty_rows(1)
 
 _NOT_OURS = "the changelog holds rows of no layout that this version knows: start it with another NEXTACT_GROUP"
-_MADE_ANEW = "the changelog goes backwards: it was deleted and made anew under a running worker"
+MADE_ANEW = (
+    "the changelog begins again: it was deleted and made anew under a running worker. Restore it, or start with"
+    " another NEXTACT_GROUP, which handles again what the input topics still hold"
+)
 _log = structlog.get_logger("nextact")
 
 
@@ -86,9 +89,18 @@ class ChunkStore(Store):
             begin = until + 1
             if odd:
                 begin = self._take_in_older(tp, records, until)
-            elif until < len(records):
+            elif until < len(records) and records.key(until) == MARKER:
                 self.owner[tp.partition] = records.value(until) or b""
+            elif until < len(records):
+                self._forget(tp.partition, records.key(until) or b"")
         self.offsets[tp.partition] = int(records.offsets[-1])
+
+    def _forget(self, partition: int, key: bytes) -> None:
+        """Take in a record without a value: whoever wrote it, nothing is known of the user from then on."""
+        rows = self.users.of(partition)
+        if key in rows:
+            rows.write([key], self.users.empty)
+        self.overwritten.get(partition, set()).discard(key)
 
     def _take_in_older(self, tp: TP, records: Fetched, begin: int) -> int:
         """Take in records whose rows are of an older layout, as many as follow; return where they end.
@@ -200,19 +212,22 @@ class ChunkTable(faust.Table):
                         end=end,
                     )
 
-    async def claim(self, partitions: Sequence[int]) -> None:
-        """Fence: recovery reads up to our marker, and ignores what others write after it.
+    async def claim(self, partitions: Sequence[int]) -> dict[int, int]:
+        """Fence: recovery reads up to our marker, and ignores what others write after it; return the markers' offsets.
 
         Whoever wrote a row before it had read no further than to where the input topics now end. That is asked here,
         while nothing is fetched: on the same connection an answer comes after that to the fetch, which waits.
         """
         await self._check_changelog(partitions)
         markers = single_records((p, MARKER, self.data.writer, []) for p in partitions)
-        await asyncio.gather(*(self.app.batches.send(self.changelog_topic_name, p, its) for p, its in markers.items()))
+        sent = await asyncio.gather(
+            *(self.app.batches.send(self.changelog_topic_name, p, its) for p, its in markers.items())
+        )
         if self.input_topics:
             inputs = [TP(topic, p) for p in partitions for topic in self.input_topics]
             ends = await self.app.consumer.highwaters(*inputs)
             self._input_ends = {p: [ends.get(TP(topic, p), 0) for topic in self.input_topics] for p in partitions}
+        return {partition: its[-1].offset for partition, its in zip(markers, sent, strict=True)}
 
     async def mend(self) -> None:
         """Write again what recovery found overwritten by a zombie."""
@@ -288,7 +303,7 @@ class ChunkTable(faust.Table):
                 return  # rebalanced meanwhile
             sent = followed.pop(0)
             if 0 <= sent.offset <= last:
-                fail_stop(_MADE_ANEW, code=EXIT_CONFIGURATION, topic=self.changelog_topic_name, partition=partition)
+                fail_stop(MADE_ANEW, code=EXIT_CONFIGURATION, topic=self.changelog_topic_name, partition=partition)
             if sent.offset > last + 1:  # what repairs it may have been overtaken too
                 followed += await self._repair(partition, mine, last + 1, sent.offset)
             last = max(last, sent.offset + sent.records - 1)

@@ -230,6 +230,32 @@ def test_changelog_made_anew_under_committed_offsets_ends_the_worker_with_one_re
         assert "the changelog is empty" in worker.last_words()
 
 
+def test_changelog_made_anew_under_a_running_worker_ends_it_and_all_that_start_after_it(
+    settings: Settings, tmp_path: Path
+) -> None:
+    def send(first: int) -> None:
+        with producer(settings) as sender:
+            for k in range(first, first + 20):
+                sender.send(settings.topic_prefix + "views", event(k, f"u{k % 7}", now_ms()), f"u{k % 7}".encode())
+            sender.flush()
+
+    send(0)
+    with Worker(settings, tmp_path / "first") as worker:
+        worker.wait_until_handled(20)
+        wait_until_committed(settings)
+        made_anew(settings, changelog(settings).name)
+        send(20)
+        with pytest.raises(ProcessEnded):
+            worker.wait_until(lambda _: False, 60)
+    assert worker.code == 2
+    assert "made anew under a running worker" in worker.last_words()
+    for name in ("second", "third"):  # though it is no longer empty
+        with Worker(settings, tmp_path / name) as worker, pytest.raises(ProcessEnded):
+            worker.wait_until_handled(40)
+        assert worker.code == 2
+        assert "made anew under a running worker" in worker.last_words()
+
+
 def made_anew(settings: Settings, topic: str) -> None:
     with admin(settings) as client:
         client.delete_topics([topic])
@@ -272,6 +298,23 @@ def test_restarted_worker_answers_from_recovered_rows(settings: Settings, tmp_pa
         for key, value in records(settings, settings.topic_prefix + "next-actions")
     }
     assert [last[f"u{k}".encode()].totals["view"] for k in range(5)] == [8] * 5
+
+
+def test_user_without_a_value_in_the_changelog_is_forgotten_by_the_next_worker(
+    settings: Settings, tmp_path: Path
+) -> None:
+    for run in range(2):
+        with producer(settings) as sender:
+            for k, user in enumerate(("ann", "bob")):
+                sender.send(settings.topic_prefix + "views", event(10 * run + k, user, now_ms()), user.encode())
+            if run:
+                sender.send(changelog(settings).name, None, b"ann")
+            sender.flush()
+        with Worker(settings, tmp_path / f"log{run}") as worker:
+            worker.wait_until_handled(2)
+            wait_until_committed(settings)
+            assert worker.stop() == 0
+    assert {key: int(row["total"].sum()) for key, row in final_rows(settings).items()} == {b"ann": 1, b"bob": 2}
 
 
 def test_two_workers_share_the_users_and_one_takes_over(settings: Settings, tmp_path: Path) -> None:

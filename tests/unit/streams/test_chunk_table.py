@@ -162,10 +162,23 @@ def test_what_comes_between_a_write_and_its_repair_is_repaired_too(store: ChunkS
     assert store.offsets == {0: 13}
 
 
-def test_tombstone_is_skipped(store: ChunkStore) -> None:
-    store.apply_records(FIRST, joined([logged((MINE, b"ann", 1)), fetched([Logged(1, b"ann", None)])]))
-    assert held(store) == {b"ann": 1}
-    assert store.persisted_offset(FIRST) == 1
+def test_user_without_a_row_is_forgotten_whoever_wrote_so(store: ChunkStore) -> None:
+    def forgotten(offset: int, key: bytes | None) -> Fetched:
+        return fetched([Logged(offset, key, None)])
+
+    store.apply_records(
+        FIRST,
+        joined(
+            [
+                logged((MARKER, MINE), (MINE, b"ann", 1), (MINE, b"bob", 2), (OTHER, b"ann", 7)),
+                *(forgotten(4 + k, key) for k, key in enumerate([b"ann", b"bob", b"zoe", None])),
+                logged((MINE, b"bob", 5), start=8),
+            ]
+        ),
+    )
+    assert held(store) == {b"ann": 0, b"bob": 5}
+    assert store.users.read(0, [b"ann"]).tobytes() == empty_rows(1).tobytes()
+    assert (store.overwritten, store.persisted_offset(FIRST)) == ({0: set()}, 8)
 
 
 def test_records_of_another_size_or_layout_end_the_worker(store: ChunkStore) -> None:
