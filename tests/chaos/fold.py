@@ -35,7 +35,7 @@ class History:
         events: in order of time, each once; without those that are late for good.
         late: each time that one came too late for the ring.
         applied: where the last record of each topic stands.
-        last_ms: when the last record was sent.
+        last_ms: when the last of these events was sent: what comes again, or late, ends no silence.
     """
 
     key: bytes
@@ -78,7 +78,6 @@ def histories(accepted: Mapping[str, Iterable[Record]]) -> dict[bytes, History]:
             key, value = record.key or b"", record.value or b""
             user = users.setdefault(key, History(key, record.partition))
             user.applied[action] = max(user.applied[action], record.offset)
-            user.last_ms = max(user.last_ms, record.timestamp)
             decoded = msgspec.json.decode(value)
             event = Happened(
                 decoded["ts_ms"],
@@ -92,6 +91,7 @@ def histories(accepted: Mapping[str, Iterable[Record]]) -> dict[bytes, History]:
                 user.late.append(event)
             elif event not in unique[key]:
                 unique[key].add(event)
+                user.last_ms = max(user.last_ms, record.timestamp)
                 insort(times, event.ts_ms)
     for key, events in unique.items():
         users[key].events = sorted(events)
