@@ -2,17 +2,21 @@
 
 import asyncio
 import time
+from collections import Counter
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from builders import InputRecord
+from faust.tables.recovery import Recovery
 from faust.types import TP
 
 from streams.chunk import consumer as module
+from streams.chunk import recovery as recovery_module
 from streams.chunk.alignment import Alignment
 from streams.chunk.consumer import ChunkConsumer
+from streams.chunk.logged_rows import MARKER
 from streams.chunk.recovery import ChunkRecovery
 from streams.fetched import fetched
 
@@ -289,12 +293,45 @@ def test_worker_ends_where_nothing_but_what_was_read_comes(monkeypatch: pytest.M
 
     async def run() -> None:
         faust.client._position = 8
-        for wait_s in (0, 0, 0.15, 0.01, 0.06, 0.06):
-            await asyncio.sleep(wait_s)
+        for at_s in (0, 0, 100, 105, 110, 111):
+            monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda at_s=at_s: at_s)
             assert ended == []
             await faust.consumer._fetch()
         assert ended == ["a partition has lost what was read of it"]
 
-    monkeypatch.setattr(module, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(module, "PATIENCE_S", 10)
     asyncio.run(run())
     assert faust.sought == [(VIEWS, 8)] * 5
+
+
+def test_recovery_goes_as_far_as_its_marker_also_if_the_broker_that_is_asked_does_not_know_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ends: Counter[TP] = Counter()
+    known, behind = TP("log", 0), TP("log", 1)
+
+    async def claim(partitions: list[int]) -> dict[int, int]:
+        return {0: 5, 1: 7}
+
+    async def build(_: Any, consumer: Any, tps: set[TP], destination: Counter[TP], title: str) -> None:
+        destination.update({known: 6, behind: 2})
+
+    monkeypatch.setattr(Recovery, "_build_highwaters", build)
+    recovery = object.__new__(ChunkRecovery)
+    table: Any = type("Table", (), {"claim": staticmethod(claim)})
+    recovery.actives_for_table = {table: {known, behind}}
+    asyncio.run(recovery._build_highwaters(None, {known, behind}, ends, "active"))
+    assert ends == {known: 6, behind: 7}
+
+
+def test_changelog_that_begins_with_a_row_was_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(recovery_module, "fail_stop", lambda *_, code, **__: ended.append(code))
+    recovery = object.__new__(ChunkRecovery)
+    recovery.active_tps, recovery.active_offsets, recovery.in_recovery = {VIEWS}, {}, True
+    recovery.tp_to_table = {VIEWS: SimpleNamespace(data=SimpleNamespace(apply_records=lambda *_: None))}
+    recovery.need_recovery = lambda: True
+    for key, offset in ((MARKER, 0), (b"ann", 1), (b"ann", 0)):
+        assert ended == []
+        recovery.on_changelog_records(VIEWS, fetched([InputRecord(key, b"row", offset)]))
+    assert ended == [2]
