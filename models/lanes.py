@@ -16,6 +16,16 @@ NOTHING = -1
 """Stands in a lane after its last event."""
 
 
+def reach(first: Ints, wanted: npt.NDArray[np.bool_]) -> Ints:
+    """Return how many events of each sequence reach to the last one that is wanted, 0 if none is [sequences].
+
+    >>> reach(np.array([0, 3, 5]), np.array([True, True, False, False, False, False, True])).tolist()
+    [2, 0, 2]
+    """
+    place = np.where(wanted, np.arange(1, len(wanted) + 1), 0)
+    return np.maximum(np.maximum.reduceat(place, first) - first, 0)
+
+
 def fill(first: Ints, lengths: Ints, count: int, rng: np.random.Generator) -> Ints:
     """Return which event each lane handles at each step, or `NOTHING`: [steps, lanes].
 

@@ -13,9 +13,9 @@ from torch.nn import functional
 
 from models.features import HOURS_OF_WEEK, TIME_BINS
 from models.grid import EMBEDDING_UNIT, STATE_UNIT, WEIGHT_UNIT
-from models.model_directory import OUTCOMES, TARGETS, shapes
+from models.model_directory import SERVED, Heads, shapes
 from models.state import HIDDEN, Floats
-from models.windows import BINS, FEATURES
+from models.windows import BINS
 
 LIMIT = 8.0
 """Largest size of a weight."""
@@ -33,12 +33,16 @@ class Network(nn.Module):
     Args:
         items: number of known items.
         generator: makes the first weights.
+        heads: what it tells apart and predicts.
     """
 
-    def __init__(self, items: int, generator: torch.Generator) -> None:
+    def __init__(self, items: int, generator: torch.Generator, heads: Heads = SERVED) -> None:
         super().__init__()
-        learnt = shapes(items) | {"day_of_week": (DAYS, 3 * HIDDEN), "hour_of_day": (HOURS_OF_WEEK // DAYS, 3 * HIDDEN)}
-        del learnt["hour_of_week"]
+        self.heads = heads
+        learnt = shapes(items, heads)
+        if heads.timed:
+            del learnt["hour_of_week"]
+            learnt |= {"day_of_week": (DAYS, 3 * HIDDEN), "hour_of_day": (HOURS_OF_WEEK // DAYS, 3 * HIDDEN)}
         for name, shape in learnt.items():
             first = torch.randn(shape, generator=generator) * _SPREAD.get(name, 0.0)
             self.register_parameter(name, nn.Parameter(first))
@@ -53,8 +57,9 @@ class Network(nn.Module):
 
     def _weights(self) -> Iterator[tuple[str, Tensor]]:
         learnt = dict(self.named_parameters())
-        day, hour = learnt.pop("day_of_week"), learnt.pop("hour_of_day")
-        yield "hour_of_week", (day[:, None] + hour).reshape(HOURS_OF_WEEK, 3 * HIDDEN)
+        if self.heads.timed:
+            day, hour = learnt.pop("day_of_week"), learnt.pop("hour_of_day")
+            yield "hour_of_week", (day[:, None] + hour).reshape(HOURS_OF_WEEK, 3 * HIDDEN)
         yield from learnt.items()
 
 
@@ -72,14 +77,16 @@ def states(
         weights: `Network.on_grid`.
         item: row of `item_embedding` [steps, lanes].
         action_gap: row of the table of this name [steps, lanes].
-        hour: row of `hour_of_week` [steps, lanes].
+        hour: row of `hour_of_week` [steps, lanes]; a network without times has none.
         context: row of the table of this name [steps, lanes].
         keep: 0 where a user's first event stands, else 1 [steps, lanes].
         h: state before the first step [lanes, HIDDEN].
     """
     x = functional.embedding(item, weights["item_embedding"]) @ weights["item_input"]
     x = x + functional.embedding(action_gap, weights["action_gap"])
-    x = x + functional.embedding(hour, weights["hour_of_week"]) + functional.embedding(context, weights["context"])
+    x = x + functional.embedding(context, weights["context"])
+    if "hour_of_week" in weights:
+        x = x + functional.embedding(hour, weights["hour_of_week"])
     result: Tensor = _Recurrence.apply(  # type: ignore[no-untyped-call]
         x, keep.to(x.dtype)[:, :, None], h, weights["hidden"], weights["hidden_bias"]
     )
@@ -134,18 +141,21 @@ class _Recurrence(torch.autograd.Function):
         return dx, None, dh, d_hidden, flat[:, 2 * HIDDEN :].sum(0)
 
 
-def readout(weights: dict[str, Tensor], h: Tensor, window_bins: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the logits of OUTCOMES [n, outcomes] and of the hazards [n, TARGETS, TIME_BINS].
+def readout(weights: dict[str, Tensor], heads: Heads, h: Tensor, window_bins: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the logits of the outcomes [n, outcomes] and of the hazards [n, targets, TIME_BINS].
 
     Args:
         weights: `Network.on_grid`.
+        heads: what the network predicts.
         h: recurrent states [n, HIDDEN].
-        window_bins: `windows.bins` of the same moments [n, FEATURES].
+        window_bins: `windows.bins` of the same moments [n, features].
     """
-    rows = window_bins.long() + torch.arange(FEATURES) * BINS
     logits = torch.addmm(weights["readout_bias"], h, weights["readout"])
-    logits = logits + functional.embedding_bag(rows, weights["window"], mode="sum")
-    return logits[:, : len(OUTCOMES)], logits[:, len(OUTCOMES) :].reshape(-1, len(TARGETS), TIME_BINS)
+    if heads.timed:
+        rows = window_bins.long() + torch.arange(heads.features) * BINS
+        logits = logits + functional.embedding_bag(rows, weights["window"], mode="sum")
+    outcomes = len(heads.outcomes)
+    return logits[:, :outcomes], logits[:, outcomes:].reshape(len(h), len(heads.targets), TIME_BINS)
 
 
 def item_scores(weights: dict[str, Tensor], h: Tensor, rows: Tensor | None = None) -> Tensor:

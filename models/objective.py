@@ -6,20 +6,28 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.model_directory import TARGETS
+from models.model_directory import Heads
 from models.network import item_scores, readout, states, time_loss
 from models.sequences import IGNORED
-from models.training_table import Table
+from models.training_table import Aims, Parts, Steps
 
-HEADS = ("next_action", "next_item", *(f"time_to_{target}" for target in TARGETS))
-
-WEIGHTS = (1.0, 0.5, 1.0, 0.1)
-"""Weight of each head's mean loss in the sum.
+_WEIGHTS = (1.0, 0.5, 1.0, 0.1)
+"""Weight of each head's mean loss in the sum: next action, next item, time to anything, time to an action.
 
 The next action and the time to the next event are one or two nats a row. The next item's loss is several times as large
 and would rule the state alone. Waiting for the same purchase is one observation seen from all the events before it, so
 its rows count for less: with weight 1 the network learns the training users by heart.
 """
+
+
+def names(heads: Heads) -> tuple[str, ...]:
+    """Return the names of the heads."""
+    return ("next_action", "next_item", *(f"time_to_{target}" for target in heads.targets))
+
+
+def weighted(by_head: Tensor) -> Tensor:
+    """Return the sum of the heads' losses [heads] that training makes small."""
+    return (by_head * torch.tensor(_WEIGHTS[: len(by_head)])).sum()
 
 
 class Dropout(NamedTuple):
@@ -36,60 +44,67 @@ class Dropout(NamedTuple):
     generator: torch.Generator
 
 
-def run(weights: dict[str, Tensor], table: Table, events: Tensor, h: Tensor, dropout: Dropout | None = None) -> Tensor:
+def run(weights: dict[str, Tensor], steps: Steps, events: Tensor, h: Tensor, dropout: Dropout | None = None) -> Tensor:
     """Return the states after steps of lanes [steps, lanes, HIDDEN]; events are as `lanes.fill` plans them."""
     rows = events.clamp(min=0)
-    item = table.item[rows]
+    item = steps.item[rows]
     if dropout is not None:
         item = item * (torch.rand(item.shape, generator=dropout.generator) >= dropout.items)
-    begun = ~table.begins[rows]
-    return states(weights, item, table.action_gap[rows], table.hour[rows], table.context[rows], begun, h)
+    begun = ~steps.begins[rows]
+    return states(weights, item, steps.action_gap[rows], steps.hour[rows], steps.context[rows], begun, h)
 
 
 def losses(
     weights: dict[str, Tensor],
-    table: Table,
+    log: Parts,
+    aims: Aims,
     rows: Tensor,
     h: Tensor,
     *,
     dropout: Dropout | None = None,
     candidates: int = 0,
+    label_smoothing: float = 0.0,
     item_rows: int | None = None,
 ) -> Tensor:
-    """Return the mean loss of each head in nats [HEADS].
+    """Return the mean loss of each head in nats [heads].
 
     Outcomes that nobody knows are left out of the mean. A next item that is unknown to the vocabulary, or has not come,
     counts with 0: the next item weighs as much as the log tells of it.
 
     Args:
         weights: `Network.on_grid`.
-        table: targets.
-        rows: of the table [n].
+        log: inputs of all events.
+        aims: its targets.
+        rows: which events [n].
         h: states after them [n, HIDDEN].
         dropout: hides numbers of the states.
         candidates: number of items drawn to stand for all others in the next item's loss; 0: all items are scored.
+        label_smoothing: share of the next action and of the next item that is spread over all of them.
         item_rows: score the next item on the first so many rows only that have one.
     """
     if dropout is not None:
         kept = torch.rand(h.shape, generator=dropout.generator) >= dropout.states
         h = h * kept / (1 - dropout.states)
-    logits, hazards = readout(weights, h, table.window_bins[rows])
-    action = table.next_action[rows]
+    logits, hazards = readout(weights, log.heads, h, log.steps.window_bins[rows])
+    action = aims.next_action[rows]
     waits = [
-        time_loss(hazards[:, k], table.bins[rows, k], table.shares[rows, k], table.came[rows, k]).mean()
-        for k in range(len(TARGETS))
+        time_loss(hazards[:, k], aims.bins[rows, k], aims.shares[rows, k], aims.came[rows, k]).mean()
+        for k in range(hazards.shape[1])
     ]
-    known = torch.nonzero(table.next_item[rows])[:, 0]
+    known = torch.nonzero(aims.next_item[rows])[:, 0]
     scored = known[:item_rows]
-    following = table.next_item[rows[scored]]
+    following = aims.next_item[rows[scored]]
     if candidates and dropout is not None:
         item = _sampled(weights, h[scored], following, candidates, dropout.generator)
     else:
-        item = functional.cross_entropy(item_scores(weights, h[scored]), following - 1, reduction="sum")
+        scores = item_scores(weights, h[scored])
+        item = functional.cross_entropy(scores, following - 1, reduction="sum", label_smoothing=label_smoothing)
     seen = (action != IGNORED).sum().clamp(min=1)
-    outcome = functional.cross_entropy(logits, action, ignore_index=IGNORED, reduction="sum") / seen
+    outcome = functional.cross_entropy(
+        logits, action, ignore_index=IGNORED, reduction="sum", label_smoothing=label_smoothing
+    )
     item = item / max(len(scored), 1) * (len(known) / len(rows))
-    return torch.stack([outcome, item, *waits])
+    return torch.stack([outcome / seen, item, *waits])
 
 
 def _sampled(

@@ -1,4 +1,4 @@
-"""An event log as the network sees it: each user's events in serving's order, with inputs and targets of each step.
+"""A log as the network sees it: inputs of each step, and what came after it as far as a split may know.
 
 Inputs are made by the code that serves (`features`, `windows`), so that training cannot see anything else.
 """
@@ -10,40 +10,35 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from models import windows
 from models.features import GAP_EDGES_MS, GAPS, context_code, gap_code, hour_of_week
-from models.model_directory import OUTCOMES
-from models.state import ACTIONS, Floats, Ints, empty_rows
+from models.log import SPLITS, Log
+from models.log_windows import window_bins
+from models.model_directory import LEAVE, SERVED, TARGETS, Heads
+from models.state import Floats, Ints
 from models.survival import STARTS_MS, WIDTHS_MS
-from models.windows import FEATURES
 
 IGNORED = -1
 """Target of a row that says nothing about a head."""
 
-_LEAVE = len(OUTCOMES) - 1
-_PURCHASE = ACTIONS.index("purchase")
-_USERS_AT_ONCE = 65_536  # rows of the windows kept in memory: 50 MB
+Bools = npt.NDArray[np.bool_]
 
 
-class Sequences(NamedTuple):
-    """All events, user after user, each user's in order; arrays [events] but for `first`.
+class Inputs(NamedTuple):
+    """Inputs of the steps of a log; arrays [events].
 
     Fields:
-        first: where each user begins [users].
-        item: crc32 of the item id.
-        action, ts_ms: code of the action, time.
-        action_gap, hour, context: rows of the tables of these names.
-        window_bins: `windows.bins` after the event [events, FEATURES].
+        begins: whether the event is its sequence's first.
+        item: row of the item tables.
+        action_gap, hour, context: rows of the tables of these names; hours are 0 without times.
+        window_bins: `windows.bins` after the event [events, features].
     """
 
-    first: Ints
+    begins: Bools
     item: Ints
-    action: Ints
-    ts_ms: Ints
     action_gap: Ints
     hour: Ints
     context: Ints
-    window_bins: Ints
+    window_bins: npt.NDArray[np.uint8]
 
 
 class Times(NamedTuple):
@@ -52,148 +47,167 @@ class Times(NamedTuple):
     Fields:
         bin: time bin in which the event came or the observation ended.
         share: how many widths of that bin passed before; for an event whole ones only: its bin is all that is scored.
-        came: whether the event came.
+        came: whether the event came. Bin 0, share 0 and no event says nothing.
     """
 
     bin: Ints
     share: Floats
-    came: npt.NDArray[np.bool_]
+    came: Bools
 
 
 class Targets(NamedTuple):
-    """What came after each event, as far as it was observed; arrays [events].
+    """What came after each event, as far as a split may know; arrays [events].
 
     Fields:
+        known: whether something was observed: the next event, or silence to the end.
         came: whether a next event was observed: it is the next row.
         action: code of the outcome, or IGNORED.
-        any, purchase: time to the next event and to the next purchase.
+        times: to each target of the heads.
     """
 
-    came: npt.NDArray[np.bool_]
+    known: Bools
+    came: Bools
     action: Ints
-    any: Times
-    purchase: Times
+    times: list[Times]
 
 
-def sequences(events: pl.DataFrame, utc_offset_h: int) -> Sequences:
-    """Order a log as serving orders it and make the inputs of every step.
+def heads_of(log: Log) -> Heads:
+    """Return what a model of a log tells apart and predicts; where it can, what is served."""
+    if log.timed and set(log.actions) <= set(SERVED.actions):
+        return SERVED
+    return Heads(log.actions, tuple(t for t in TARGETS if t == TARGETS[0] or t in log.actions) if log.timed else ())
+
+
+def inputs(log: Log, heads: Heads, items: list[str], utc_offset_h: int) -> Inputs:
+    """Return the inputs of every step.
 
     Args:
-        events: as `events_file.read_events` returns them.
+        log: sequences.
+        heads: of the model.
+        items: the model's vocabulary.
         utc_offset_h: hours from UTC to the shop's time.
+
+    Raises:
+        ValueError: the model does not know an action, or needs times.
     """
-    code = {name: number for number, name in enumerate(ACTIONS)}
-    ordered = (
-        events.select(
-            pl.col("user_id"),
-            pl.col("ts_ms"),
-            pl.col("action").replace_strict(code, return_dtype=pl.Int64),
-            _hashes(events["event_id"]).alias("id"),
-            _hashes(events["item_id"]).alias("item"),
-            _contexts(events).alias("context"),
+    begins = np.zeros(len(log.item), bool)
+    begins[log.first] = True
+    action = actions(log, heads)
+    rows = item_rows(items, np.array([crc32(name.encode()) for name in log.items], np.uint32))
+    if not heads.timed:
+        nothing = np.zeros(len(action), np.int64)
+        return Inputs(
+            begins, rows[log.item], action, nothing, _contexts(log.columns), np.zeros((len(action), 0), np.uint8)
         )
-        .unique(["user_id", "ts_ms", "action", "id", "item"], keep="first", maintain_order=True)
-        .sort("user_id", "ts_ms", "action", "id", "item", maintain_order=True)
-    )
-    user = ordered["user_id"].rle_id().to_numpy()
-    first = np.flatnonzero(np.diff(user, prepend=np.iinfo(user.dtype).max))
-    ts_ms, action = ordered["ts_ms"].to_numpy(), ordered["action"].to_numpy()
-    before = np.diff(ts_ms, prepend=0)
-    before[first] = -1
-    return Sequences(
-        first=first,
-        item=ordered["item"].to_numpy(),
-        action=action,
-        ts_ms=ts_ms,
+    if not log.timed:
+        raise ValueError("the model learnt from times, and these events have none")
+    before = np.where(begins, -1, np.diff(log.ts_ms, prepend=0))
+    return Inputs(
+        begins=begins,
+        item=rows[log.item],
         action_gap=action * GAPS + gap_code(before),
-        hour=hour_of_week(ts_ms, utc_offset_h),
-        context=ordered["context"].to_numpy(writable=True),
-        window_bins=_window_bins(first, action, ts_ms),
+        hour=hour_of_week(log.ts_ms, utc_offset_h),
+        context=_contexts(log.columns),
+        window_bins=window_bins(log.first, action, log.ts_ms, len(heads.actions)),
     )
 
 
-def _hashes(ids: pl.Series) -> pl.Series:
-    names = ids.unique()
-    hashes = pl.Series([crc32(name.encode()) for name in names], dtype=pl.UInt32)
-    return ids.replace_strict(names, hashes, return_dtype=pl.UInt32)
+def actions(log: Log, heads: Heads) -> Ints:
+    """Return each event's action as the model codes it [events].
 
-
-def _contexts(events: pl.DataFrame) -> pl.Series:
-    known = events.select(
-        pl.col("device") if "device" in events.columns else pl.lit(None, pl.String).alias("device"),
-        pl.col("price") if "price" in events.columns else pl.lit(None, pl.Float64).alias("price"),
-    )
-    if known.height != events.height:  # neither column is there
-        return pl.zeros(len(events), dtype=pl.Int64, eager=True)
-    codes = known.unique()
-    codes = codes.with_columns(code=pl.Series([context_code(*row) for row in codes.rows()], dtype=pl.Int64))
-    return known.join(codes, on=["device", "price"], how="left", nulls_equal=True, maintain_order="left")["code"]
-
-
-def _window_bins(first: Ints, action: Ints, ts_ms: Ints) -> Ints:
-    """Return `windows.bins` after each event, computed in waves: the k-th event of every user in one call."""
-    bins = np.empty((len(ts_ms), FEATURES), np.uint8)
-    lengths = np.diff(first, append=len(ts_ms))
-    longest = np.argsort(-lengths, kind="stable")
-    for start in range(0, len(first), _USERS_AT_ONCE):
-        users = longest[start : start + _USERS_AT_ONCE]
-        rows = empty_rows(len(users))
-        busy = len(users)
-        for wave in range(lengths[users[0]]):
-            while lengths[users[busy - 1]] <= wave:
-                busy -= 1
-            event = first[users[:busy]] + wave
-            windows.add(rows[:busy], np.arange(busy), action[event], ts_ms[event])
-            bins[event] = windows.bins(rows[:busy])
-    return bins
-
-
-def targets(log: Sequences, end_ms: int, leave_after_ms: int) -> Targets:
-    """Return what came after each event, observed up to and including `end_ms`; rows after it mean nothing.
-
-    A user's last event is followed by "leave" if the observation went on for longer than `leave_after_ms`; else nobody
-    knows.
+    Raises:
+        ValueError: the model does not know one.
     """
-    following = np.append(log.ts_ms[1:], 0)
-    last = np.zeros(len(log.ts_ms), bool)
+    strange = [name for name in log.actions if name not in heads.actions]
+    if strange:
+        raise ValueError(f"the model knows no action {strange[0]!r}; it learnt {', '.join(heads.actions)}")
+    codes: Ints = np.array([heads.actions.index(name) for name in log.actions], np.int64)[log.action]
+    return codes
+
+
+def _contexts(columns: pl.DataFrame) -> Ints:
+    given = [name for name in ("device", "price") if name in columns.columns]
+    if not given:
+        return np.zeros(len(columns), np.int64)
+    missing = (pl.lit(None).alias(name) for name in ("device", "price") if name not in given)
+    known = columns.select(given).with_columns(missing).select("device", "price")
+    codes = known.unique(maintain_order=True)
+    codes = codes.with_columns(code=pl.Series([context_code(*row) for row in codes.rows()], dtype=pl.Int64))
+    joined = known.join(codes, on=["device", "price"], how="left", nulls_equal=True, maintain_order="left")
+    return joined["code"].to_numpy(writable=True)
+
+
+def targets(log: Log, split: str, heads: Heads, leave_after_ms: int) -> Targets:
+    """Return what came after each event as a split knows it: its own rows, and silence to its newest row.
+
+    A row that another split's row follows knows no more than that nothing came until the split's newest row, and not
+    even that if the other row is no newer: that there is one would tell what is to be predicted. Of a model that is
+    served, a last event is followed by "leave" if the observation went on for longer than `leave_after_ms`.
+
+    Args:
+        log: sequences.
+        split: one of `SPLITS`.
+        heads: of the model.
+        leave_after_ms: silence after which a user has left.
+    """
+    mine = log.split == SPLITS.index(split)
+    last = np.zeros(len(mine), bool)
     last[log.first[1:] - 1] = last[-1:] = True
-    came = ~last & (following <= end_ms)
-    gap = np.where(came, following, end_ms) - log.ts_ms
-    action = np.where(came, np.append(log.action[1:], 0), IGNORED)
-    action[gap > leave_after_ms] = _LEAVE
-    return Targets(
-        came=came,
-        action=action,
-        any=_times(gap, came),
-        purchase=_to_purchase(log, end_ms),
-    )
+    following = np.where(last, len(mine), np.arange(1, len(mine) + 1))
+    came = np.append(mine, False)[following]
+    codes = np.append(actions(log, heads), 0)
+    action = np.where(came, codes[following], IGNORED)
+    if not heads.timed:
+        return Targets(came, came, action, [])
+    end_ms = int(log.ts_ms[mine].max(initial=0))
+    when = np.append(log.ts_ms, np.iinfo(np.int64).max)
+    known = came | (mine & (when[following] > end_ms))
+    gap_ms = np.where(came, when[following], end_ms) - log.ts_ms
+    if LEAVE in heads.outcomes:
+        action[known & (gap_ms > leave_after_ms)] = heads.outcomes.index(LEAVE)
+    times = [_times(gap_ms, came, known)]
+    stranger = _next(log.first, ~mine)
+    for target in heads.targets[1:]:
+        place = _next(log.first, codes[:-1] == heads.actions.index(target))
+        reached = known & (place < stranger)
+        silent = known & ~reached & (when[stranger] > end_ms)
+        gap_ms = np.where(reached, when[place], end_ms) - log.ts_ms
+        times.append(_times(gap_ms, reached, reached | silent))
+    return Targets(known, came, action, times)
 
 
-def _to_purchase(log: Sequences, end_ms: int) -> Times:
-    bought = np.flatnonzero(log.action == _PURCHASE)
-    place = np.arange(len(log.ts_ms))
-    following = np.append(bought, len(place))[np.searchsorted(bought, place, side="right")]
-    user_end = np.repeat(np.append(log.first[1:], len(place)), np.diff(log.first, append=len(place)))
-    when = np.append(log.ts_ms, 0)[following]
-    came = (following < user_end) & (when <= end_ms)
-    return _times(np.where(came, when, end_ms) - log.ts_ms, came)
+def _next(first: Ints, wanted: Bools) -> Ints:
+    """Return the next row after each that is wanted in its sequence, the number of rows if none is [events]."""
+    count = len(wanted)
+    those = np.append(np.flatnonzero(wanted), count)
+    place = those[np.searchsorted(those[:-1], np.arange(count), side="right")]
+    ends = np.repeat(np.append(first[1:], count), np.diff(first, append=count))
+    return np.where(place < ends, place, count)
 
 
-def _times(gap_ms: Ints, came: npt.NDArray[np.bool_]) -> Times:
+def _times(gap_ms: Ints, came: Bools, known: Bools) -> Times:
+    gap_ms = np.where(known, np.maximum(gap_ms, 0), 0)
     bin_ = np.searchsorted(GAP_EDGES_MS, gap_ms, side="right")
     share = (gap_ms - STARTS_MS[bin_]) / WIDTHS_MS[bin_]
-    return Times(bin_, np.where(came, np.floor(share), share), came)
+    return Times(bin_, np.where(came, np.floor(share), share), came & known)
 
 
-def vocabulary(events: pl.DataFrame, at_least: int, at_most: int) -> list[str]:
-    """Return the ids of the items that occur often enough, the most frequent first, one for each crc32.
+def vocabulary(log: Log, at_least: int, at_most: int) -> list[str]:
+    """Return the ids of the items that occur often enough in training rows, the most frequent first, one a crc32.
 
     Serving finds items by crc32: of two items with the same one, the more frequent stands for both.
     """
-    counts = events.group_by("item_id").len().filter(pl.col("len") >= at_least)
-    counts = counts.sort(["len", "item_id"], descending=[True, False])
-    kept = counts.with_columns(hash=_hashes(counts["item_id"])).unique("hash", keep="first", maintain_order=True)
-    return kept["item_id"].head(at_most).to_list()
+    counts = np.bincount(log.item[log.split == SPLITS.index("train")], minlength=len(log.items))
+    held: set[int] = set()
+    names: list[str] = []
+    order = sorted(np.flatnonzero(counts >= at_least).tolist(), key=lambda code: (-counts[code], log.items[code]))
+    for code in order:
+        name = log.items[code]
+        hash_ = crc32(name.encode())
+        if hash_ not in held and len(names) < at_most:
+            held.add(hash_)
+            names.append(name)
+    return names
 
 
 def item_rows(items: list[str], item: Ints) -> Ints:

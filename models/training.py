@@ -1,4 +1,4 @@
-"""Learning a model from a log: all heads together, the newest tenth of the events kept for validation."""
+"""Learning a model from a log: all heads together, from its training rows, as long as its validation rows gain."""
 
 import copy
 import hashlib
@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-import polars as pl
 import torch
+from msgspec import json
 from torch import Tensor, nn
 
 from models import lanes
-from models.events_file import REQUIRED
+from models.log import SPLITS, Log
 from models.model_directory import Card, Model
 from models.network import LIMIT, Network
-from models.objective import WEIGHTS, Dropout, losses, run
+from models.objective import Dropout, losses, run, weighted
 from models.state import HIDDEN
 from models.training_table import Parts, parts
 from models.validation import Validation
@@ -27,6 +27,7 @@ _UPDATES_AN_EPOCH = 30
 _STEPS = 64
 _LANES = (4, 256)
 _TIRED = 2  # epochs without a better validation that it takes to end
+_CANDIDATES = 4_096
 _AVERAGED = 30  # updates whose weights the average spans
 _WARM_UP = 20  # updates until the full learning rate
 
@@ -39,13 +40,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     patience: int = 90  # updates without a better validation before the end, and at least two epochs
     learning_rate: float = 0.01
     weight_decay: float = 0.3
+    l1: float = 0.0  # weight of the sum of the weights' sizes in the loss
+    label_smoothing: float = 0.0
     item_dropout: float = 0.5
     dropout: float = 0.2
-    validation_share: float = 0.1
     item_count: int = 2  # number of times that an item has to occur to be known
     item_cap: int = 100_000
     full_softmax: int = 20_000  # of more items than this, a sample stands for all
-    candidates: int = 4_096
+    candidates: int | None = None  # drawn to stand for all items, 0: all are scored; None: by the number of items
 
 
 class Progress(NamedTuple):
@@ -63,18 +65,18 @@ Report = Callable[[Progress], bool]
 """Told of the progress after each update of the weights; returns whether to go on."""
 
 
-def train(events: pl.DataFrame, card: Card, options: Options | None = None, report: Report = lambda _: True) -> Model:
+def train(log: Log, card: Card, options: Options | None = None, report: Report = lambda _: True) -> Model:
     """Learn a model from a log.
 
-    Minimises the sum of the heads' mean losses, weighted by `objective.WEIGHTS`, with AdamW (Loshchilov and Hutter,
+    Minimises the sum of the heads' mean losses, weighted by `objective.weighted`, with AdamW (Loshchilov and Hutter,
     Decoupled weight decay regularization, ICLR 2019) on lanes of whole sequences cut into pieces. What is judged and
     kept is a running average of the weights (Polyak and Juditsky, Acceleration of stochastic approximation by
     averaging, 1992), so that the learning rate need not fall and the training may end at any time: with the best
-    average so far, on an interrupt, or when a report returns False. The same events, options, machine and number of
+    average so far, on an interrupt, or when a report returns False. The same log, options, machine and number of
     threads give the same model.
 
     Args:
-        events: as `events_file.read_events` returns them.
+        log: sequences; test and context rows are history only.
         card: what the model is for (name, shop's time, when silence is leaving, horizons); the rest is filled in.
         options: how to train.
         report: told of the progress.
@@ -83,34 +85,42 @@ def train(events: pl.DataFrame, card: Card, options: Options | None = None, repo
         ValueError: the log is too small to learn from.
     """
     options = options or Options()
-    log = parts(
-        events,
-        share=options.validation_share,
+    made = parts(
+        log,
         utc_offset_h=card.utc_offset_h,
         leave_after_ms=card.leave_after_ms,
         item_count=options.item_count,
         item_cap=options.item_cap,
     )
-    validation = Validation(log)
-    network = Network(len(log.items), torch.Generator().manual_seed(options.seed))
+    validation = Validation(made)
+    network = Network(len(made.items), torch.Generator().manual_seed(options.seed), made.heads)
     _start_at_floors(network, validation)
-    _fit(network, log, validation, options, report)
+    _fit(network, made, validation, options, report)
     metrics = validation.metrics(network.on_grid())
+    judged = log.split <= SPLITS.index("validation")
     card = msgspec.structs.replace(
-        card, trained_until_ms=log.newest_ms, metrics={"validation": metrics}, data=fingerprint(events)
+        card,
+        actions=made.heads.actions,
+        targets=made.heads.targets,
+        trained_until_ms=int(log.ts_ms[judged].max()) if log.timed else 0,
+        metrics={"validation": metrics},
+        data=card.data | fingerprint(log),
     )
-    return Model(card, log.items, network.export())
+    return Model(card, made.items, network.export())
 
 
-def fingerprint(events: pl.DataFrame) -> dict[str, Any]:
-    """Return what tells one log from another: counts, first and last time, and the SHA-256 of the required columns."""
+def fingerprint(log: Log) -> dict[str, Any]:
+    """Return what tells one log from another: counts, first and last time, and the SHA-256 of the columns."""
+    digest = hashlib.sha256(json.encode([log.names, log.items, log.actions]))
+    for column in (log.first, log.item, log.action, log.ts_ms, log.split):
+        digest.update(column.astype("<i8").tobytes())
     return {
-        "rows": len(events),
-        "users": events["user_id"].n_unique(),
-        "items": events["item_id"].n_unique(),
-        "first_ms": int(events.select(pl.col("ts_ms").min()).item()),
-        "last_ms": int(events.select(pl.col("ts_ms").max()).item()),
-        "sha256": hashlib.sha256(events.select(*REQUIRED).write_csv().encode()).hexdigest(),
+        "rows": len(log.item),
+        "sequences": len(log.first),
+        "items": len(log.items),
+        "first_ms": int(log.ts_ms.min()),
+        "last_ms": int(log.ts_ms.max()),
+        "sha256": digest.hexdigest(),
     }
 
 
@@ -135,7 +145,7 @@ def _fit(network: Network, log: Parts, validation: Validation, options: Options,
                 go_on = report(Progress(epoch, training.epochs, share, loss, validation_loss, best_loss))
                 if not go_on:
                     break
-            validation_loss = float((validation.losses(training.average.on_grid()) * torch.tensor(WEIGHTS)).sum())
+            validation_loss = validation.loss(training.average.on_grid())
             if validation_loss < best_loss:
                 best, best_loss = _copy(training.average), validation_loss
                 best_epoch, best_update = epoch, training.updates
@@ -159,14 +169,22 @@ class _Training:
         self._network, self._log, self._options = network, log, options
         self.average = copy.deepcopy(network)
         self.updates = 0
-        self._optimizer = _optimizer(network, options)
+        biases = [weight for name, weight in network.named_parameters() if name.endswith("bias")]
+        self._decayed = [weight for name, weight in network.named_parameters() if not name.endswith("bias")]
+        groups = [
+            {"params": self._decayed, "weight_decay": options.weight_decay},
+            {"params": biases, "weight_decay": 0.0},
+        ]
+        self._optimizer = torch.optim.AdamW(groups, lr=options.learning_rate)
         self._rng = np.random.default_rng(options.seed)
         self._dropout = Dropout(options.item_dropout, options.dropout, torch.Generator().manual_seed(options.seed))
-        self._lengths = np.add.reduceat(log.early.astype(np.int64), log.log.first)
+        self._lengths = lanes.reach(log.log.first, log.train.known.numpy())
         events = int(self._lengths.sum())
         self.epochs = options.epochs or min(max(ceil(_VISITS / events), _EPOCHS[0]), _EPOCHS[1])
         self._lanes = min(max(events // (_STEPS * _UPDATES_AN_EPOCH), _LANES[0]), _LANES[1])
-        self._candidates = options.candidates if len(log.items) > options.full_softmax else 0
+        self._candidates = _CANDIDATES if len(log.items) > options.full_softmax else 0
+        if options.candidates is not None:
+            self._candidates = options.candidates
 
     def epoch(self) -> Iterator[tuple[float, float]]:
         """Yield the share of the epoch that is done and the mean loss so far, after each update."""
@@ -181,15 +199,27 @@ class _Training:
 
     def _update(self, events: Tensor, h: Tensor) -> tuple[Tensor, float]:
         weights = self._network.on_grid()
-        after = run(weights, self._log.table, events, h, self._dropout)
-        real = events >= 0
-        rows = events[real]
+        after = run(weights, self._log.steps, events, h, self._dropout)
+        learnt = (events >= 0) & self._log.train.known[events]
+        rows = events[learnt]
+        if not len(rows):
+            return after[-1].detach(), 0.0
         by_head = losses(
-            weights, self._log.table, rows, after[real], dropout=self._dropout, candidates=self._candidates
+            weights,
+            self._log,
+            self._log.train,
+            rows,
+            after[learnt],
+            dropout=self._dropout,
+            candidates=self._candidates,
+            label_smoothing=self._options.label_smoothing,
         )
-        loss = (by_head * torch.tensor(WEIGHTS)).sum()
+        loss = weighted(by_head)
         self._optimizer.zero_grad()
-        torch.autograd.backward(loss * (len(rows) / (_STEPS * len(h))))  # a piece that is not full says less
+        aim = loss * (len(rows) / (_STEPS * len(h)))  # a piece that is not full says less
+        if self._options.l1:
+            aim = aim + self._options.l1 * sum(group.abs().sum() for group in self._decayed)
+        torch.autograd.backward(aim)
         nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
         for group in self._optimizer.param_groups:
             group["lr"] = self._options.learning_rate * min(1.0, (self.updates + 1) / _WARM_UP)
@@ -199,10 +229,3 @@ class _Training:
             for mean, weight in zip(self.average.parameters(), self._network.parameters(), strict=True):
                 mean.lerp_(weight, 1 / min(self.updates, _AVERAGED))
         return after[-1].detach(), float(loss.detach())
-
-
-def _optimizer(network: Network, options: Options) -> torch.optim.Optimizer:
-    biases = [weight for name, weight in network.named_parameters() if name.endswith("bias")]
-    others = [weight for name, weight in network.named_parameters() if not name.endswith("bias")]
-    groups = [{"params": others, "weight_decay": options.weight_decay}, {"params": biases, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=options.learning_rate)

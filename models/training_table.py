@@ -1,27 +1,25 @@
-"""What the training loop reads: inputs and targets of every event as tensors, cut in time for validation."""
+"""What the training loop reads: the inputs of a log and the targets of its training and validation rows, as tensors."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 import torch
 from torch import Tensor
 
-from models.sequences import Sequences, Times, item_rows, sequences, targets, vocabulary
+from models.log import Log
+from models.model_directory import Heads
+from models.sequences import Inputs, Targets, Times, actions, heads_of, inputs, targets, vocabulary
+from models.state import Ints
 
 
-class Table(NamedTuple):
-    """Tensors [events] in the order of `sequences`; a target stands as its row's part of the log shows it.
+class Steps(NamedTuple):
+    """Inputs of the network; tensors [events].
 
     Fields:
         item, action_gap, hour, context: rows of the network's input tables.
-        begins: whether the event is its user's first.
-        window_bins: `windows.bins` after the event [events, FEATURES].
-        has_next: whether the next event was observed.
-        next_item: its row of the item tables, 0: an unknown item or no event.
-        next_action: code of the outcome, or IGNORED.
-        bins, shares, came: `sequences.Times` of each target [events, TARGETS].
+        begins: whether the event is its sequence's first.
+        window_bins: `windows.bins` after the event [events, features].
     """
 
     item: Tensor
@@ -30,6 +28,20 @@ class Table(NamedTuple):
     context: Tensor
     begins: Tensor
     window_bins: Tensor
+
+
+class Aims(NamedTuple):
+    """What came after each event, as far as a split may know; tensors [events].
+
+    Fields:
+        known: whether the split observed anything.
+        has_next: whether the next event was observed.
+        next_item: its row of the item tables, 0: an unknown item or no event.
+        next_action: code of the outcome, or IGNORED.
+        bins, shares, came: `sequences.Times` of each target [events, targets].
+    """
+
+    known: Tensor
     has_next: Tensor
     next_item: Tensor
     next_action: Tensor
@@ -43,77 +55,75 @@ class Parts(NamedTuple):
 
     Fields:
         log: its sequences.
-        items: vocabulary of the training part.
-        early: which events are before the cut: the training part [events].
-        cut_ms: time of the cut; every observation of the training part ends before it.
-        newest_ms: time of the newest event.
-        table: tensors of both parts.
+        heads: what the model is to tell apart and predict.
+        items: vocabulary of the training rows.
+        action: code of each event's action in `heads` [events].
+        steps: inputs.
+        train, validation: targets.
     """
 
-    log: Sequences
+    log: Log
+    heads: Heads
     items: list[str]
-    early: npt.NDArray[np.bool_]
-    cut_ms: int
-    newest_ms: int
-    table: Table
+    action: Ints
+    steps: Steps
+    train: Aims
+    validation: Aims
 
 
-def parts(
-    events: pl.DataFrame, *, share: float, utc_offset_h: int, leave_after_ms: int, item_count: int, item_cap: int
-) -> Parts:
-    """Cut a log in time.
+def parts(log: Log, *, utc_offset_h: int, leave_after_ms: int, item_count: int, item_cap: int) -> Parts:
+    """Make a log's tensors.
 
-    The network reads a user's whole history in both parts, but a row of the training part is followed only to the cut,
-    so that nothing of the validation's time is learnt.
+    The network reads the whole history of a row in both parts; a row is learnt from only as far as training rows tell.
 
     Args:
-        events: as `events_file.read_events` returns them.
-        share: of the events, kept for validation; the newest ones.
+        log: sequences.
         utc_offset_h: hours from UTC to the shop's time.
         leave_after_ms: silence after which a user has left.
-        item_count: number of times that an item has to occur before the cut to be in the vocabulary.
+        item_count: number of times that an item has to occur in training rows to be in the vocabulary.
         item_cap: largest vocabulary.
 
     Raises:
-        ValueError: all events are of the same time, or there are none.
+        ValueError: there is nothing to learn from.
     """
-    if events["ts_ms"].n_unique() < 2:
+    heads = heads_of(log)
+    if log.timed and len(np.unique(log.ts_ms)) < 2:
         raise ValueError("learning needs events of at least two moments")
-    log = sequences(events, utc_offset_h)
-    newest_ms = int(log.ts_ms.max())
-    cut_ms = max(int(np.quantile(log.ts_ms, 1 - share, method="higher")), int(log.ts_ms.min()) + 1)
-    early = log.ts_ms < cut_ms
-    items = vocabulary(events.filter(pl.col("ts_ms") < cut_ms), item_count, item_cap)
-    past = targets(log, int(log.ts_ms[early].max()), leave_after_ms)
-    future = targets(log, newest_ms, leave_after_ms)
+    items = vocabulary(log, item_count, item_cap)
+    made = inputs(log, heads, items, utc_offset_h)
+    both = [aims(targets(log, split, heads, leave_after_ms), made) for split in ("train", "validation")]
+    if not bool(both[0].known.any()):
+        raise ValueError("no training row has a row before it: there is nothing to learn from")
+    return Parts(log, heads, items, actions(log, heads), steps(made), *both)
 
-    def either(of_past: npt.NDArray[np.generic], of_future: npt.NDArray[np.generic]) -> Tensor:
-        return torch.from_numpy(np.where(early, of_past, of_future))
+
+def steps(made: Inputs) -> Steps:
+    """Return inputs as tensors."""
+    return Steps(**{name: _tensor(column) for name, column in made._asdict().items()})
+
+
+def aims(came: Targets, made: Inputs) -> Aims:
+    """Return targets as tensors."""
 
     def times(field: str) -> Tensor:
-        by_target = [(getattr(past, name), getattr(future, name)) for name in ("any", "purchase")]
-        return torch.stack([either(getattr(a, field), getattr(b, field)) for a, b in by_target], 1)
+        columns = [_tensor(getattr(time, field)) for time in came.times]
+        return torch.stack(columns, 1) if columns else torch.zeros(len(came.known), 0)
 
-    begins = np.zeros(len(early), bool)
-    begins[log.first] = True
-    known = item_rows(items, log.item)
-    table = Table(
-        item=torch.from_numpy(known),
-        action_gap=torch.from_numpy(log.action_gap),
-        hour=torch.from_numpy(log.hour),
-        context=torch.from_numpy(log.context),
-        begins=torch.from_numpy(begins),
-        window_bins=torch.from_numpy(log.window_bins),
-        has_next=either(past.came, future.came),
-        next_item=either(*(np.where(part.came, np.roll(known, -1), 0) for part in (past, future))),
-        next_action=either(past.action, future.action),
+    return Aims(
+        known=_tensor(came.known),
+        has_next=_tensor(came.came),
+        next_item=_tensor(np.where(came.came, np.roll(made.item, -1), 0)),
+        next_action=_tensor(came.action),
         bins=times("bin"),
         shares=times("share").float(),
         came=times("came"),
     )
-    return Parts(log, items, early, cut_ms, newest_ms, table)
 
 
-def observed(table: Table, rows: Tensor, target: int) -> Times:
+def observed(aimed: Aims, rows: Tensor, target: int) -> Times:
     """Return the times to a target of some rows."""
-    return Times(*(column[rows, target].numpy() for column in (table.bins, table.shares, table.came)))
+    return Times(*(column[rows, target].numpy() for column in (aimed.bins, aimed.shares, aimed.came)))
+
+
+def _tensor(column: npt.NDArray[Any]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(column))

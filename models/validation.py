@@ -8,11 +8,11 @@ from torch import Tensor
 
 from models import lanes
 from models.features import TIME_BINS
-from models.model_directory import OUTCOMES, TARGETS
+from models.model_directory import Heads
 from models.network import item_scores, time_loss
-from models.objective import HEADS, losses, run
+from models.objective import losses, names, run, weighted
 from models.sequences import IGNORED, Times
-from models.state import ACTIONS, HIDDEN, Floats, Ints
+from models.state import HIDDEN, Floats, Ints
 from models.training_table import Parts, observed
 
 TOP = 20
@@ -21,14 +21,15 @@ _SCORES = 200_000_000  # item scores computed at most for one validation: bounds
 _BLOCK = 1024
 
 
-def outcome_rates(action: Ints, outcome: Ints) -> Floats:
-    """Return P(outcome | last action), one row an action, and P(outcome) in the last row: [actions + 1, OUTCOMES].
+def outcome_rates(action: Ints, outcome: Ints, heads: Heads) -> Floats:
+    """Return P(outcome | last action), one row an action, and P(outcome) in the last row: [actions + 1, outcomes].
 
     Args:
         action: code of the last action [n].
         outcome: code of what came next, or IGNORED [n].
+        heads: whose codes they are.
     """
-    counts = np.zeros((len(ACTIONS), len(OUTCOMES)))
+    counts = np.zeros((len(heads.actions), len(heads.outcomes)))
     seen = outcome != IGNORED
     np.add.at(counts, (action[seen], outcome[seen]), 1)
     counts = np.vstack([counts, counts.sum(0)]) + 1  # Laplace: nothing is impossible
@@ -51,37 +52,43 @@ def marginal_hazards(times: Times) -> Floats:
 
 
 class Validation:
-    """The rows that judge a network: the events from the cut on, with all the history before them.
+    """The rows that judge a network: those before a validation row, with all the history before them.
 
     Args:
-        log: with its cut.
+        log: ready for training.
     """
 
     def __init__(self, log: Parts) -> None:
         self._log = log
-        self._rows = torch.from_numpy(np.flatnonzero(~log.early))
-        self._past = torch.from_numpy(np.flatnonzero(log.early))
-        self._place = torch.full((len(log.early),), -1)
+        self._rows = torch.nonzero(log.validation.known)[:, 0]
+        past = torch.nonzero(log.train.known)[:, 0]
+        self._place = torch.full((len(log.action),), -1)
         self._place[self._rows] = torch.arange(len(self._rows))
-        first = log.log.first
-        plan = lanes.fill(first, np.diff(first, append=len(log.early)), _LANES, np.random.default_rng(0))
-        self._plan = torch.from_numpy(plan)
+        lengths = lanes.reach(log.log.first, log.validation.known.numpy())
+        self._plan = torch.from_numpy(lanes.fill(log.log.first, lengths, _LANES, np.random.default_rng(0)))
         self._item_rows = max(_SCORES // max(len(log.items), 1), _BLOCK)
-        table = log.table
-        self.rates = outcome_rates(log.log.action[log.early], table.next_action[self._past].numpy())
-        self.hazards = np.stack([marginal_hazards(observed(table, self._past, k)) for k in range(len(TARGETS))])
-        self.item_counts = np.bincount(table.next_item[self._past].numpy(), minlength=len(log.items) + 1)
+        aims = log.train
+        self.rates = outcome_rates(log.action[past.numpy()], aims.next_action[past].numpy(), log.heads)
+        self.hazards = np.array([marginal_hazards(observed(aims, past, k)) for k in range(len(log.heads.targets))])
+        self.item_counts = np.bincount(aims.next_item[past].numpy(), minlength=len(log.items) + 1)
 
     @torch.no_grad()
     def losses(self, weights: dict[str, Tensor]) -> Tensor:
-        """Return the mean loss of each head [HEADS]."""
-        return losses(weights, self._log.table, self._rows, self._states(weights), item_rows=self._item_rows)
+        """Return the mean loss of each head [heads]; without validation rows 0."""
+        if not len(self._rows):
+            return torch.zeros(len(names(self._log.heads)))
+        states = self._states(weights)
+        return losses(weights, self._log, self._log.validation, self._rows, states, item_rows=self._item_rows)
+
+    def loss(self, weights: dict[str, Tensor]) -> float:
+        """Return the weighted sum of the heads' losses."""
+        return float(weighted(self.losses(weights)))
 
     def _states(self, weights: dict[str, Tensor]) -> Tensor:
         kept = torch.empty(len(self._rows), HIDDEN)
         h = torch.zeros(self._plan.shape[1], HIDDEN)
         for events in torch.split(self._plan, _STEPS):
-            after = run(weights, self._log.table, events, h)
+            after = run(weights, self._log.steps, events, h)
             h = after[-1]
             place = torch.where(events >= 0, self._place[events.clamp(min=0)], -1)
             kept[place[place >= 0]] = after[place >= 0]
@@ -93,17 +100,19 @@ class Validation:
 
         An item that the vocabulary does not hold counts as missed in the recall, of the model and of the floor alike.
         """
-        table, rows = self._log.table, self._rows
+        log, aims, rows = self._log, self._log.validation, self._rows
+        if not len(rows):
+            return {"rows": 0}
         h = self._states(weights)
-        by_head = dict(zip(HEADS, losses(weights, table, rows, h, item_rows=self._item_rows).tolist(), strict=True))
-        outcome = table.next_action[rows].numpy()
+        means = losses(weights, log, aims, rows, h, item_rows=self._item_rows).tolist()
+        by_head = dict(zip(names(log.heads), means, strict=True))
+        outcome = aims.next_action[rows].numpy()
         seen = outcome != IGNORED
-        action, outcome = self._log.log.action[~self._log.early][seen], outcome[seen]
-        followed = torch.nonzero(table.has_next[rows])[: self._item_rows, 0]
-        following = table.next_item[rows[followed]]
+        action, outcome = log.action[rows.numpy()][seen], outcome[seen]
+        followed = torch.nonzero(aims.has_next[rows])[: self._item_rows, 0]
+        following = aims.next_item[rows[followed]]
         popular = 1 + np.argsort(-self.item_counts[1:], kind="stable")[:TOP]
         return {
-            "from_ms": self._log.cut_ms,
             "rows": len(rows),
             "next_action": {
                 "log_loss": by_head["next_action"],
@@ -111,7 +120,7 @@ class Validation:
                 "markov_log_loss": _mean(-np.log(self.rates[action, outcome])),
             },
             "next_item": {
-                "log_loss": by_head["next_item"] / max(_mean((table.next_item[rows] > 0).float().numpy()), 1e-9),
+                "log_loss": by_head["next_item"] / max(_mean((aims.next_item[rows] > 0).float().numpy()), 1e-9),
                 f"recall_at_{TOP}": _mean(_hits(weights, h[followed], following)),
                 f"popularity_recall_at_{TOP}": _mean(np.isin(following.numpy(), popular).astype(np.float64)),
                 "known_share": _mean((following > 0).float().numpy()),
@@ -121,11 +130,11 @@ class Validation:
                 "log_likelihood": -by_head[f"time_to_{target}"],
                 "marginal_log_likelihood": -self._marginal_loss(k),
             }
-            for k, target in enumerate(TARGETS)
+            for k, target in enumerate(log.heads.targets)
         }
 
     def _marginal_loss(self, target: int) -> float:
-        times = observed(self._log.table, self._rows, target)
+        times = observed(self._log.validation, self._rows, target)
         logits = torch.from_numpy(np.log(self.hazards[target]) - np.log1p(-self.hazards[target])).float()
         columns = (torch.from_numpy(column) for column in times)
         return float(time_loss(logits.expand(len(times.bin), -1), *columns).mean())

@@ -1,19 +1,18 @@
 """`nextact train`."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from tempfile import TemporaryFile
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from models import training
-    from models.model_directory import Model
 
 _THREADS = 4  # the matrices are small: more threads only wait for each other
 _MOST_THREADS = 4 * (os.cpu_count() or 1)
@@ -35,6 +34,12 @@ def train(
     file: Annotated[Path, typer.Argument(help="EVENTS: Parquet, CSV or JSON lines.")],
     out: Annotated[Path, typer.Option(help="Model directory to write.")],
     name: Annotated[str, typer.Option(callback=_named, help="Name of the model.")] = "shop",
+    by: Annotated[
+        Literal["user", "session"] | None,
+        typer.Option(help="What a sequence is; by default a session if each user has one."),
+    ] = None,
+    item_column: Annotated[str, typer.Option(help="Column that stands for the item.")] = "item_id",
+    action_column: Annotated[str, typer.Option(help="Column that stands for the action.")] = "action",
     until: Annotated[
         str | None,
         typer.Option(
@@ -47,6 +52,22 @@ def train(
     max_minutes: Annotated[
         float | None, typer.Option(callback=_positive, help="Stop after so long and keep the best so far.")
     ] = None,
+    learning_rate: Annotated[float | None, typer.Option(callback=_positive, help="Largest learning rate.")] = None,
+    dropout: Annotated[
+        float | None, typer.Option(min=0, max=0.99, help="Share of the state's numbers hidden from the heads.")
+    ] = None,
+    item_dropout: Annotated[
+        float | None, typer.Option(min=0, max=0.99, help="Share of the items read that are hidden.")
+    ] = None,
+    weight_decay: Annotated[float | None, typer.Option(min=0, help="Decay of the weights (AdamW).")] = None,
+    l1: Annotated[float | None, typer.Option("--l1", min=0, help="Weight of the sum of sizes in the loss.")] = None,
+    label_smoothing: Annotated[
+        float | None, typer.Option(min=0, max=0.99, help="Share of each target spread over all outcomes.")
+    ] = None,
+    candidates: Annotated[
+        int | None,
+        typer.Option(min=0, help="Items drawn to stand for all in the loss, 0: all; by default by their number."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
     threads: Annotated[
         int | None, typer.Option(min=1, max=_MOST_THREADS, help="Processor threads; by default as many as help.")
@@ -55,42 +76,54 @@ def train(
 ) -> None:
     """Learn a model from a log of events; Ctrl-C keeps the best so far.
 
+    The log may hold any actions; a model of view, click and purchase can be served. A column `split` says which rows
+    are learnt from. The size of the state is that of the worker's rows: it is no option.
+
     Example:  nextact train events.parquet --out shop-model --until 2026-05-01
     """
     import msgspec
-    import polars as pl
     import torch
 
-    from models.events_file import read_events
+    from models.log import log
     from models.model_directory import Card, save
     from models.training import Options
     from models.training import train as learn
     from streams.errors import NextactError
+    from streams.training_view import print_metrics, training_bar
 
-    end_ms = None if until is None else parse_time(until, utc_offset_h)
-    events = read_events(file)
-    if end_ms is not None:
-        events = events.filter(pl.col("ts_ms") < end_ms)
-        if not len(events):
-            raise NextactError(f"{file} holds no event before --until {until}")
+    read: dict[str, str | None] = {"by": by, "item_column": item_column, "action_column": action_column}
+    given: dict[str, float | None] = {
+        "learning_rate": learning_rate,
+        "dropout": dropout,
+        "item_dropout": item_dropout,
+        "weight_decay": weight_decay,
+        "l1": l1,
+        "label_smoothing": label_smoothing,
+        "candidates": candidates,
+        "epochs": epochs,
+    }
+    how: dict[str, object] = {option: value for option, value in given.items() if value is not None}
+    events = _events(file, item_column, action_column, until, utc_offset_h)
     _make(out)
     torch.set_num_threads(threads or min(torch.get_num_threads(), _THREADS))
+    said: dict[str, object] = {"name": name, "seed": seed, "utc_offset_h": utc_offset_h}
+    said |= {"leave_after_min": leave_after_min, "until": until} | read | how
     # the file's name alone: a model tells nothing about the machine that made it
-    command = f"nextact train {file.name} --name {name} --seed {seed} --utc-offset-h {utc_offset_h}"
-    command += f" --leave-after-min {leave_after_min}"
-    command += "".join(
-        f" --{option} {value}" for option, value in (("until", until), ("epochs", epochs)) if value is not None
+    command = f"nextact train {file.name}" + "".join(
+        f" --{option.replace('_', '-')} {value}" for option, value in said.items() if value is not None
     )
-    card = Card(name=name, utc_offset_h=utc_offset_h, leave_after_ms=leave_after_min * 60_000, command=command)
+    card = Card(
+        name=name, utc_offset_h=utc_offset_h, leave_after_ms=leave_after_min * 60_000, command=command, data=dict(read)
+    )
     deadline_s = None if max_minutes is None else monotonic() + max_minutes * 60
-    with _bar() as show:
+    with training_bar() as show:
 
         def report(progress: "training.Progress") -> bool:
             show(progress)
             return deadline_s is None or monotonic() < deadline_s
 
         try:
-            model = learn(events, card, Options(seed=seed, epochs=epochs), report)
+            model = learn(log(events, by), card, msgspec.convert(how | {"seed": seed}, Options), report)
         except ValueError as error:
             raise NextactError(f"{file}: {error}") from None
     model = save(model, out)
@@ -99,7 +132,25 @@ def train(
         summary |= {"data": model.card.data, "metrics": model.card.metrics}
         typer.echo(msgspec.json.encode(summary).decode())
     else:
-        _print_metrics(model, out)
+        print_metrics(model, out)
+
+
+def _events(file: Path, item: str, action: str, until: str | None, utc_offset_h: int) -> "pl.DataFrame":
+    import polars as pl
+
+    from models.events_file import read_events
+    from streams.errors import NextactError
+
+    end_ms = None if until is None else parse_time(until, utc_offset_h)
+    events = read_events(file, item, action)
+    if end_ms is None:
+        return events
+    if "ts_ms" not in events.columns:
+        raise NextactError(f"{file} has no times: --until means nothing")
+    events = events.filter(pl.col("ts_ms") < end_ms)
+    if not len(events):
+        raise NextactError(f"{file} holds no event before --until {until}")
+    return events
 
 
 def parse_time(text: str, utc_offset_h: int) -> int:
@@ -138,57 +189,3 @@ def _make(directory: Path) -> None:
             pass
     except OSError as error:
         raise NextactError(f"cannot write {directory}: {error.strerror}") from None
-
-
-@contextmanager
-def _bar() -> Iterator[Any]:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[losses]}"))
-    left = (TextColumn("left at most"), TimeRemainingColumn())
-    with Progress(*columns, *left, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("reading the log", total=None, losses="")
-
-        def show(progress: "training.Progress") -> None:
-            losses = f"loss {progress.loss:.3f}"
-            if progress.epoch > 1:
-                losses += f", validation {progress.validation_loss:.3f}, best {progress.best_loss:.3f}"
-            bar.update(
-                task,
-                description=f"epoch {progress.epoch} of {progress.epochs}",
-                total=progress.epochs,
-                completed=progress.epoch - 1 + progress.share,
-                losses=losses,
-            )
-
-        yield show
-
-
-def _print_metrics(model: "Model", out: Path) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from models.validation import TOP
-
-    figures = model.card.metrics["validation"]
-    table = Table(title=f"{figures['rows']:,} events held out", title_justify="left")
-    for column in ("", "model", "floor", "which is"):
-        table.add_column(column, justify="left" if column in ("", "which is") else "right")
-    action, item = figures["next_action"], figures["next_item"]
-    table.add_row("next action, log-loss", f"{action['log_loss']:.4f}", f"{action['prior_log_loss']:.4f}", "the prior")
-    table.add_row("", "", f"{action['markov_log_loss']:.4f}", "the last action alone")
-    recall = f"recall_at_{TOP}"
-    table.add_row(
-        f"next item, recall at {TOP}", f"{item[recall]:.4f}", f"{item[f'popularity_{recall}']:.4f}", "the most popular"
-    )
-    for target, what in (("any", "next event"), ("purchase", "next purchase")):
-        time = figures[f"time_to_{target}"]
-        model_loss, floor = -time["log_likelihood"], -time["marginal_log_likelihood"]
-        table.add_row(f"time to the {what}, log-loss", f"{model_loss:.4f}", f"{floor:.4f}", "one curve for all")
-    console = Console()
-    console.print(table)
-    console.print(
-        f"model {model.card.name} {model.card.version}, {len(model.items):,} items, in {out}", highlight=False
-    )

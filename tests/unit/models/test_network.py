@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -10,11 +11,12 @@ from torch import Tensor, nn
 
 from models import survival
 from models.features import GAP_EDGES_MS, TIME_BINS, Steps
-from models.model_directory import TARGETS, Card, Model, save, shapes
+from models.log import log as sequences
+from models.model_directory import SERVED, TARGETS, Card, Model, save, shapes
 from models.network import Network, item_scores, readout, states, time_loss
 from models.objective import _sampled
 from models.predictor import Predictor
-from models.sequences import item_rows, sequences
+from models.sequences import inputs
 from models.simulator import Shop
 from models.simulator import log as simulate
 from models.state import HIDDEN
@@ -44,25 +46,26 @@ def test_export_is_a_whole_model_on_the_grid(network: Network, tmp_path: Path) -
 
 
 def test_states_and_heads_of_training_equal_those_of_serving(network: Network, tmp_path: Path) -> None:
-    log = sequences(simulate(Shop(users=10, items=40), 1_750_000_000_000, events=300), 5)
+    log = sequences(simulate(Shop(users=10, items=40), 1_750_000_000_000, events=300))
     predictor = Predictor(save(Model(Card(name="m", utc_offset_h=5), ITEMS, network.export()), tmp_path))
+    made = inputs(log, SERVED, ITEMS, 5)
     lengths = np.diff(log.first, append=len(log.item))
     before_ms = np.roll(log.ts_ms, 1)
     before_ms[log.first] = -1
-    steps = Steps(log.item, log.action, log.ts_ms, before_ms, log.context.astype(np.uint8))
+    hashes = np.array([crc32(name.encode()) for name in log.items])[log.item]
+    steps = Steps(hashes, log.action, log.ts_ms, before_ms, made.context.astype(np.uint8))
     served = predictor.advance(np.zeros((len(lengths), HIDDEN), np.int16), steps, lengths)
-    served_heads = predictor.heads(served, log.window_bins[log.first + lengths - 1])
+    ends = log.first + lengths - 1
+    served_heads = predictor.heads(served, made.window_bins[ends])
 
-    keep = torch.ones(len(log.item), 1)
-    keep[log.first] = 0
-    columns = (item_rows(ITEMS, log.item), log.action_gap, log.hour, log.context)
     weights = network.on_grid()
     with torch.no_grad():
-        item, action_gap, hour, context = (torch.from_numpy(column)[:, None] for column in columns)
+        columns = (made.item, made.action_gap, made.hour, made.context, ~made.begins)
+        item, action_gap, hour, context, keep = (torch.from_numpy(column)[:, None] for column in columns)
         after = states(weights, item, action_gap, hour, context, keep, torch.zeros(1, HIDDEN))
-        trained = after[log.first + lengths - 1, 0]
-        logits, hazards = readout(weights, trained, torch.from_numpy(log.window_bins[log.first + lengths - 1]))
-    assert (item_rows(ITEMS, log.item) > 0).any()
+        trained = after[ends, 0]
+        logits, hazards = readout(weights, SERVED, trained, torch.from_numpy(made.window_bins[ends]))
+    assert (made.item > 0).any()
     np.testing.assert_allclose(trained, served * 2.0**-14, atol=0.004)
     np.testing.assert_allclose(torch.softmax(logits, 1), served_heads[0], atol=0.005)
     np.testing.assert_allclose(torch.sigmoid(hazards), served_heads[1], atol=0.005)
@@ -143,6 +146,6 @@ def test_a_sample_that_holds_every_item_gives_the_full_loss(network: Network) ->
 
 
 def test_there_is_a_hazard_for_each_target(network: Network) -> None:
-    logits, hazards = readout(network.on_grid(), torch.zeros(2, HIDDEN), torch.zeros(2, 9, dtype=torch.uint8))
+    logits, hazards = readout(network.on_grid(), SERVED, torch.zeros(2, HIDDEN), torch.zeros(2, 9, dtype=torch.uint8))
     assert logits.shape == (2, 4)
     assert hazards.shape == (2, len(TARGETS), TIME_BINS)

@@ -9,9 +9,11 @@ import polars as pl
 import pytest
 
 from models import lanes
-from models.model_directory import Card, save
+from models.log import SPLITS, Log, log
+from models.model_directory import SERVED, Card, load, save, shapes
 from models.sequences import IGNORED
-from models.simulator import Shop, log
+from models.simulator import Shop
+from models.simulator import log as simulate
 from models.training import Options, Progress, fingerprint, train
 from models.training_table import Parts, parts
 
@@ -20,7 +22,7 @@ CARD = Card(name="tiny")
 
 @pytest.fixture(scope="module")
 def events() -> pl.DataFrame:
-    return log(Shop(users=30, items=40), 1_750_000_000_000, events=1_500)
+    return simulate(Shop(users=30, items=40), 1_750_000_000_000, events=1_500)
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +39,13 @@ def rounds() -> pl.DataFrame:
 
 def test_the_same_seed_gives_the_same_version_and_another_another(events: pl.DataFrame, tmp_path: Path) -> None:
     seeds = (1, 1, 2)
-    models = [train(events, CARD, Options(seed=seed, epochs=1)) for seed in seeds]
+    models = [train(log(events), CARD, Options(seed=seed, epochs=1)) for seed in seeds]
     versions = [save(model, tmp_path / str(k)).card.version for k, model in enumerate(models)]
     assert versions[0] == versions[1] != versions[2]
 
 
 def test_a_plain_pattern_is_learnt_by_every_head(rounds: pl.DataFrame) -> None:
-    figures = train(rounds, CARD, Options(epochs=30)).card.metrics["validation"]
+    figures = train(log(rounds), CARD, Options(epochs=30)).card.metrics["validation"]
     action, item = figures["next_action"], figures["next_item"]
     assert action["log_loss"] < 0.2 < action["markov_log_loss"] + 0.2 < action["prior_log_loss"]
     assert item["log_loss"] < 0.5
@@ -52,50 +54,102 @@ def test_a_plain_pattern_is_learnt_by_every_head(rounds: pl.DataFrame) -> None:
 
 
 def test_card_says_what_was_learnt_from(events: pl.DataFrame) -> None:
-    model = train(events, CARD, Options(epochs=1))
+    model = train(log(events), CARD, Options(epochs=1))
     assert model.card.trained_until_ms == events["ts_ms"].max()
-    assert model.card.data == fingerprint(events)
+    assert model.card.data == fingerprint(log(events))
     assert model.card.data["rows"] == 1_500
-    assert model.card.metrics["validation"]["rows"] == 150
-    assert fingerprint(events.head(1_499))["sha256"] != model.card.data["sha256"]
+    assert 150 <= model.card.metrics["validation"]["rows"] <= 150 + 30  # and what each user did last before them
+    assert fingerprint(log(events.head(1_499)))["sha256"] != model.card.data["sha256"]
     msgspec.json.encode(model.card)
 
 
-def test_nothing_after_the_cut_reaches_the_training_part(events: pl.DataFrame) -> None:
-    def cut(frame: pl.DataFrame, share: float) -> Parts:
-        return parts(frame, share=share, utc_offset_h=0, leave_after_ms=1_800_000, item_count=1, item_cap=100)
+def made(read: Log) -> Parts:
+    return parts(read, utc_offset_h=0, leave_after_ms=1_800_000, item_count=1, item_cap=100)
 
-    whole = cut(events, 0.2)
-    changed = cut(
-        events.with_columns(
-            pl.when(pl.col("ts_ms") < whole.cut_ms).then("action").otherwise(pl.lit("purchase")).alias("action"),
-            pl.when(pl.col("ts_ms") < whole.cut_ms).then("item_id").otherwise(pl.lit("other")).alias("item_id"),
-        ),
-        0.2,
+
+def test_nothing_of_other_splits_reaches_the_training_part(events: pl.DataFrame) -> None:
+    """The future of the training rows is altered, and neither the vocabulary nor what they learn changes."""
+    whole = made(log(events))
+    cut_ms = whole.log.ts_ms[whole.log.split == SPLITS.index("validation")].min()
+    past = pl.col("ts_ms") < cut_ms
+    changed = made(
+        log(
+            events.with_columns(
+                pl.when(past).then("action").otherwise(pl.lit("purchase")).alias("action"),
+                pl.when(past).then("item_id").otherwise(pl.lit("other")).alias("item_id"),
+                pl.when(past).then("ts_ms").otherwise(pl.col("ts_ms") + 5).alias("ts_ms"),
+            )
+        )
     )
-    assert changed.cut_ms == whole.cut_ms
     assert changed.items == whole.items
-    assert len(whole.log.ts_ms) == len(changed.log.ts_ms) == 1_500
-    for name in whole.table._fields:
-        early = [getattr(part.table, name).numpy()[part.early] for part in (whole, changed)]
-        assert np.array_equal(*early), name
-    assert not np.array_equal(whole.table.next_action, changed.table.next_action)
-    followed = whole.table.has_next.numpy() & whole.early
-    assert whole.log.ts_ms[np.flatnonzero(followed) + 1].max() < whole.cut_ms
+    early = whole.log.ts_ms < cut_ms
+    assert len(early) == len(changed.log.ts_ms) == 1_500
+    for name in whole.train._fields:
+        assert np.array_equal(*(getattr(part.train, name).numpy()[early] for part in (whole, changed))), name
+    for name in whole.steps._fields:
+        assert np.array_equal(*(getattr(part.steps, name).numpy()[early] for part in (whole, changed))), name
+    assert not np.array_equal(whole.validation.next_action, changed.validation.next_action)
+    assert whole.log.ts_ms[np.flatnonzero(whole.train.has_next) + 1].max() < cut_ms
+    assert not whole.train.known.numpy()[~early].any()
+
+
+def test_splits_are_as_given_and_test_and_context_rows_are_history_only(rounds: pl.DataFrame) -> None:
+    """Test rows of another pattern, items and actions that only they have: the model is the one without them."""
+    user = pl.col("user_id").str.slice(1).cast(pl.Int64)
+    names = pl.Series(["train"] * 20 + ["validation"] * 4 + ["test"] * 3 + ["context"] * 3)
+    given = rounds.with_columns(split=names[rounds.select(user).to_series()])
+    strange = given.with_columns(pl.when(user < 24).then("item_id").otherwise(pl.lit("other")).alias("item_id"))
+    one, other, without = (train(log(e), CARD, Options(epochs=2)) for e in (given, strange, given.filter(user < 24)))
+    for model in (other, without):
+        assert model.items == one.items == [f"i{k}" for k in range(5)]
+        assert all(np.array_equal(one.weights[name], model.weights[name]) for name in one.weights)
+    assert one.card.metrics["validation"]["rows"] == 4 * 60
+    assert one.card.trained_until_ms == given.filter(user < 24)["ts_ms"].max()
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_any_actions_are_learnt_with_times_or_positions(rounds: pl.DataFrame, timed: bool) -> None:
+    names = {"view": "look", "click": "note", "purchase": "purchase"}
+    other = rounds.with_columns(pl.col("action").replace(names), session_id="user_id", position="ts_ms")
+    model = train(log(other if timed else other.drop("ts_ms")), CARD, Options(epochs=30))
+    assert (model.card.actions, model.card.targets) == (
+        ("purchase", "look", "note"),
+        ("any", "purchase") if timed else (),
+    )
+    assert {name: weight.shape for name, weight in model.weights.items()} == shapes(5, model.card.heads)
+    figures = model.card.metrics["validation"]
+    assert figures["next_action"]["log_loss"] < 0.2
+    assert figures["next_item"]["log_loss"] < 0.5
+    assert ("time_to_purchase" in figures) == timed
+
+
+def test_a_log_of_some_of_the_served_actions_can_be_served(events: pl.DataFrame, tmp_path: Path) -> None:
+    model = train(log(events.filter(pl.col("action") != "click")), CARD, Options(epochs=1))
+    save(model, tmp_path)
+    assert load(tmp_path).card.heads == SERVED
+
+
+@pytest.mark.parametrize(("option", "value"), [("l1", 1e-3), ("label_smoothing", 0.2), ("weight_decay", 30.0)])
+def test_options_that_hold_back_change_the_model(events: pl.DataFrame, option: str, value: float) -> None:
+    plain, held = (
+        train(log(events), CARD, msgspec.convert({"epochs": 1} | changed, Options)) for changed in ({}, {option: value})
+    )
+    size, less = (float(np.abs(model.weights["query"]).sum()) for model in (plain, held))
+    assert less < size if option != "label_smoothing" else less != size
 
 
 def test_a_part_without_any_known_outcome_still_trains() -> None:
     frame = pl.DataFrame(
         {"user_id": ["a", "b", "c"], "item_id": ["x", "y", "z"], "action": ["view"] * 3, "ts_ms": [1, 2, 3]}
     ).with_columns(event_id=pl.col("user_id"))
-    model = train(frame, CARD, Options(epochs=1))
+    model = train(log(frame), CARD, Options(epochs=1))
     assert model.items == []
     assert all(np.isfinite(weight).all() for weight in model.weights.values())
 
 
 def test_a_log_of_one_moment_is_refused(events: pl.DataFrame) -> None:
     with pytest.raises(ValueError, match="two moments"):
-        train(events.head(1), CARD)
+        train(log(events.head(1)), CARD)
 
 
 def test_a_report_may_stop_the_training_and_an_interrupt_keeps_the_best(events: pl.DataFrame) -> None:
@@ -105,7 +159,7 @@ def test_a_report_may_stop_the_training_and_an_interrupt_keeps_the_best(events: 
         seen.append(progress)
         return progress.epoch < 2
 
-    model = train(events, CARD, Options(epochs=50), stop)
+    model = train(log(events), CARD, Options(epochs=50), stop)
     assert seen[-1].epoch == 2
     assert np.isfinite(seen[-1].validation_loss)
     assert np.isfinite(model.weights["hidden"]).all()
@@ -115,8 +169,8 @@ def test_a_report_may_stop_the_training_and_an_interrupt_keeps_the_best(events: 
             raise KeyboardInterrupt
         return True
 
-    kept = train(events, CARD, Options(epochs=50), interrupt)
-    alone = train(events, CARD, Options(epochs=1))
+    kept = train(log(events), CARD, Options(epochs=50), interrupt)
+    alone = train(log(events), CARD, Options(epochs=1))
     assert all(np.array_equal(kept.weights[name], alone.weights[name]) for name in kept.weights)
 
 
@@ -128,12 +182,12 @@ def test_training_ends_when_validation_gets_no_better(rounds: pl.DataFrame) -> N
         return True
 
     shuffled = rounds.with_columns(pl.col("action").shuffle(seed=1), pl.col("item_id").shuffle(seed=2))
-    train(shuffled, CARD, Options(epochs=60, patience=20), note)
+    train(log(shuffled), CARD, Options(epochs=60, patience=20), note)
     assert max(epochs) < 60
 
 
 def test_items_beyond_the_full_softmax_are_learnt_from_a_sample(rounds: pl.DataFrame) -> None:
-    figures = train(rounds, CARD, Options(epochs=8, full_softmax=2, candidates=3)).card.metrics["validation"]
+    figures = train(log(rounds), CARD, Options(epochs=8, full_softmax=2, candidates=3)).card.metrics["validation"]
     assert figures["next_item"]["log_loss"] < 1.2  # ln 5 is 1.6
 
 

@@ -73,7 +73,10 @@ def test_convert_counts_what_it_wrote_and_dropped(tmp_path: Path) -> None:
     source = tmp_path / "UserBehavior.csv"
     source.write_text("1,10,5,pv,1511544070\n1,11,5,buy,1511544071\n1,12,5,pv,7\n")
     result = run("convert", "taobao", source, "--out", tmp_path / "events.jsonl", "--json")
-    assert json.loads(result.stdout) == {"events": 2, "dropped": 1}
+    assert json.loads(result.stdout) == {
+        "events": 2,
+        "dropped": {"outside 25 November to 3 December 2017": 1},
+    }
     assert len((tmp_path / "events.jsonl").read_text().splitlines()) == 2
 
 

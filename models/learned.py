@@ -1,0 +1,155 @@
+"""A trained model as a predictor of the rows of a log, to be judged next to any other.
+
+The recurrent states are those of serving to the last bit, made for whole sequences at once.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.expected_events import expected_events
+from models.grid import EMBEDDING_UNIT, STATE_UNIT, WEIGHT_UNIT, on_grid
+from models.log import Log
+from models.model_directory import Model
+from models.network import readout
+from models.recurrence import Recurrence, States
+from models.sequences import Inputs, inputs
+from models.state import HIDDEN, Floats, Ints
+from models.survival import Curves
+
+_LIMITS = {"item_input": 8, "hidden": 8, "item_embedding": 8}
+
+
+class _Read(NamedTuple):
+    """A log as the model has read it: its steps, the state after each, which item of the log is which of the model."""
+
+    log: Log
+    steps: Inputs
+    after: States
+    vectors: Tensor
+    bias: Tensor
+
+
+class Learned:
+    """Predicts the target at a row from the rows before it; the first row of a sequence from nothing.
+
+    Implements the protocols of `models.evaluation.predictor`. The states of a log are kept until another is asked for.
+
+    Args:
+        model: of any actions; see `model_directory.load_any`.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.card, self.items = model.card, model.items
+        grid = {
+            name: on_grid(w, EMBEDDING_UNIT if name == "item_embedding" else WEIGHT_UNIT, _LIMITS.get(name, 64))
+            for name, w in model.weights.items()
+        }
+        self._exact = grid
+        self._weights = {name: torch.from_numpy(w.astype(np.float32)) for name, w in grid.items()}
+        self._recurrence = Recurrence(grid["hidden"], grid["hidden_bias"])
+        self._read: _Read | None = None
+
+    def item_scores(self, log: Log, rows: Ints) -> Floats:
+        """Return the logits of the log's items as the next one [rows, items], -inf for items that the model lacks.
+
+        A model cannot recommend what it has not seen: no item of its own vocabulary ranks behind an unknown one.
+        """
+        read = self._of(log)
+        scores: Floats = torch.addmm(
+            read.bias, self._before(log, rows) @ self._weights["query"], read.vectors.T
+        ).numpy()
+        return scores
+
+    def action_probabilities(self, log: Log, rows: Ints) -> Floats:
+        """Return P(action | one comes) of the log's actions [rows, actions]; 0 for one that the model lacks."""
+        heads = self.card.heads
+        logits = self._heads(log, rows)[0][:, : len(heads.actions)]
+        known = torch.softmax(logits.double(), 1).numpy()
+        probabilities = np.zeros((len(rows), len(log.actions)))
+        for code, action in enumerate(log.actions):
+            if action in heads.actions:
+                probabilities[:, code] = known[:, heads.actions.index(action)]
+        probabilities /= probabilities.sum(1, keepdims=True)
+        return probabilities
+
+    def survival(self, log: Log, rows: Ints, horizons_ms: Ints) -> Floats:
+        """Return P(the target comes later than each horizon after the row before it) [rows, horizons].
+
+        Raises:
+            ValueError: the model learnt from a log without times.
+        """
+        silent = np.zeros((len(rows), len(horizons_ms)), np.int64)
+        return self._curves(log, rows).silence(0, silent, horizons_ms)
+
+    def activity(self, log: Log, at_ms: int, horizon_ms: int) -> tuple[Floats, Floats]:
+        """Return P(any event in (at, at + horizon]) and the expected number of events [sequences with a row before].
+
+        Raises:
+            ValueError: the model learnt from a log without times.
+        """
+        before = np.add.reduceat((log.ts_ms < at_ms).astype(np.int64), log.first)
+        rows = (log.first + before)[before > 0]
+        silent_ms = at_ms - log.ts_ms[rows - 1]
+        curves = self._curves(log, rows, follows=True)
+        return 1 - curves.silence(0, silent_ms, horizon_ms), expected_events(curves, silent_ms, horizon_ms)
+
+    def states(self, log: Log) -> States:
+        """Return the recurrent state after each event in units of `grid.STATE_UNIT` [events, HIDDEN]."""
+        return self._of(log).after
+
+    def _curves(self, log: Log, rows: Ints, *, follows: bool = False) -> Curves:
+        if not self.card.targets:
+            raise ValueError(f"model {self.card.name} learnt from a log without times: it knows nothing of when")
+        hazards = torch.sigmoid(self._heads(log, rows, follows=follows)[1].double()).numpy()
+        return Curves(np.clip(hazards, 1e-13, 1 - 1e-13))
+
+    def _heads(self, log: Log, rows: Ints, *, follows: bool = False) -> tuple[Tensor, Tensor]:
+        steps = self._of(log).steps
+        bins = steps.window_bins[np.maximum(rows - 1, 0)]
+        if not follows:
+            bins = np.where(steps.begins[rows, None], 0, bins)
+        h = self._before(log, rows, follows=follows)
+        return readout(self._weights, self.card.heads, h, torch.from_numpy(bins))
+
+    def _before(self, log: Log, rows: Ints, *, follows: bool = False) -> Tensor:
+        """Return the states before rows [rows, HIDDEN]; `follows`: a row may stand behind its sequence's end."""
+        read = self._of(log)
+        h = read.after[np.maximum(rows - 1, 0)]
+        if not follows:
+            h = np.where(read.steps.begins[rows, None], np.int16(0), h)
+        return torch.from_numpy(h * np.float32(STATE_UNIT))
+
+    def _of(self, log: Log) -> _Read:
+        if self._read is None or self._read.log is not log:
+            steps = inputs(log, self.card.heads, self.items, self.card.utc_offset_h)
+            row = {name: k for k, name in enumerate(self.items, 1)}
+            rows = torch.tensor([row.get(name, 0) for name in log.items])
+            bias = torch.where(rows > 0, self._weights["item_bias"][rows], -torch.inf)
+            self._read = _Read(log, steps, self._run(log, steps), self._weights["item_embedding"][rows], bias)
+        return self._read
+
+    def _run(self, log: Log, steps: Inputs) -> States:
+        """Step all sequences together: the k-th event of each in one call."""
+        known, item = np.unique(steps.item, return_inverse=True)
+        table = np.rint(self._exact["item_embedding"][known] @ self._exact["item_input"] / WEIGHT_UNIT).astype(np.int32)
+        names = [name for name in ("action_gap", "hour_of_week", "context") if name in self._exact]
+        tables = [self._exact[name] for name in names] + [np.zeros((1, 3 * HIDDEN))]
+        start = dict(zip([*names, "nothing"], np.cumsum([0, *map(len, tables)]).tolist(), strict=False))
+        others = np.rint(np.concatenate(tables) / WEIGHT_UNIT).astype(np.int32)
+        hour = steps.hour + start["hour_of_week"] if self.card.heads.timed else np.full(len(item), start["nothing"])
+        other = np.stack([steps.action_gap, hour, steps.context + start["context"]], 1)
+
+        after = np.zeros((len(item), HIDDEN), np.int16)
+        lengths = np.diff(log.first, append=len(item))
+        longest = log.first[np.argsort(-lengths, kind="stable")]
+        active = np.searchsorted(np.sort(-lengths), -np.arange(lengths.max(initial=0)))  # longer than so many steps
+        h = np.zeros((len(longest), HIDDEN), np.int16)
+        for step, count in enumerate(active):
+            events = longest[:count] + step
+            ones = np.ones(count, np.int64)
+            h = self._recurrence.advance(h[:count], ones, item[events], table, other[events], others)
+            after[events] = h
+        return after
