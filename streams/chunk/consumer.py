@@ -37,6 +37,7 @@ class ChunkConsumer(driver.Consumer):
         self._went_back_s: dict[TP, tuple[float, float]] = {}  # the client's position: first and last time of a row
         self._handed_on: dict[TP, int] = {}  # offset of the last record that an agent was given
         self._generation = -1
+        self._sought = -1  # the last generation in which positions were set to what was handled
         at_once = self.app.conf.broker_max_poll_records
         self._at_once = at_once
         self._alignment = Alignment(max(1, at_once // 8), self.app.align_wait_s, at_once)
@@ -52,11 +53,18 @@ class ChunkConsumer(driver.Consumer):
         return FetchThread(self, loop=self.loop, beacon=self.beacon)
 
     async def perform_seek(self) -> None:
-        """Go back to the committed offsets."""
+        """Go back to the committed offsets, and where there is none to the beginning.
+
+        aiokafka leaves a partition where it is that has none. That may be behind records which were thrown away: a
+        fetch that began before a rebalance may bring records of the assignment after it.
+        """
         async with self._position_lock, self._positions_move():
             await super().perform_seek()
+            begun = {tp: offset for tp, offset in self._read_offset.items() if offset}
+            inputs = {tp for tp in self.assignment() if not self._is_changelog_tp(tp)}
+            await self._read_on_at(dict.fromkeys(inputs - set(begun), 0))  # aiokafka takes the first that is there
             self._forget()
-            self._next_offset = {tp: offset for tp, offset in self._read_offset.items() if offset is not None}
+            self._next_offset, self._sought = begun, self.app.consumer_generation_id
 
     @asynccontextmanager
     async def _positions_move(self) -> AsyncIterator[None]:
@@ -157,16 +165,18 @@ class ChunkConsumer(driver.Consumer):
         state = self._state(tp)
         return (state and state._position) or 0  # one look: the other thread may take it away
 
-    async def _seek_again(self, tp: TP, offset: int) -> None:
-        """Have the client read on there, and ask the cluster anew who leads the partition."""
+    async def _read_on_at(self, offsets: Mapping[TP, int]) -> None:
+        """Have the client read on there, and ask the cluster anew who leads these partitions."""
         client = self._thread._ensure_consumer()
 
         async def ask() -> None:
-            with suppress(IllegalStateError):  # it has just been revoked
-                client.seek(tp, offset)
+            for tp, offset in offsets.items():
+                with suppress(IllegalStateError):  # it has just been revoked
+                    client.seek(tp, offset)
             client._client.force_metadata_update()
 
-        await self._in_thread(ask())
+        if offsets:
+            await self._in_thread(ask())
 
     async def committed(self, partitions: Iterable[TP]) -> dict[TP, int]:
         """Return up to where the group has handled each of these partitions, 0 where it has said nothing yet."""
@@ -205,10 +215,10 @@ class ChunkConsumer(driver.Consumer):
             self._note_again(tp, len(inputs.pop(tp)))
         self._alignment.add(inputs, asyncio.get_running_loop().time())
         self._next_offset.update((tp, records[-1].offset + 1) for tp, records in inputs.items())
-        for tp in self._inputs() - again:  # past the ends of transactions too, and what was aborted
+        for tp in self._inputs() - again if generation == self._sought else ():
+            # past the ends of transactions too, and what was aborted
             self._next_offset[tp] = max(self._position(tp), self._next_offset.get(tp, 0))
-        for tp in again:
-            await self._seek_again(tp, self._next_offset[tp])
+        await self._read_on_at({tp: self._next_offset[tp] for tp in again})
         await self._hand_on(generation)
 
     def _may_hand_on(self, generation: int) -> bool:

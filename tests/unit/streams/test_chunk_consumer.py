@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from builders import InputRecord
 from faust.tables.recovery import Recovery
+from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from streams.chunk import consumer as module
@@ -49,11 +50,11 @@ class Faust(SimpleNamespace):
                 raise RuntimeError("no channel takes it")
             consumer._underway.add(message)  # in Faust's queue: not yet among those that it counts as not acknowledged
 
-        async def seek_again(_: Any, tp: TP, offset: int) -> None:
-            self.sought.append((tp, offset))
+        async def read_on_at(_: Any, offsets: dict[TP, int]) -> None:
+            self.sought += offsets.items()
 
         monkeypatch.setattr(ChunkConsumer, "_getmany", getmany)
-        monkeypatch.setattr(ChunkConsumer, "_seek_again", seek_again)
+        monkeypatch.setattr(ChunkConsumer, "_read_on_at", read_on_at)
         monkeypatch.setattr(ChunkConsumer, "_state", lambda *_: self.client)
         monkeypatch.setattr(ChunkConsumer, "assignment", lambda _: {VIEWS})
         monkeypatch.setattr(ChunkConsumer, "_deliver", deliver)
@@ -69,6 +70,7 @@ class Faust(SimpleNamespace):
         self.consumer._unacked_messages, self.consumer._waiting_for_ack = set(), None
         self.consumer._underway, self.consumer._handing_on = set(), set()
         self.consumer._active, self.consumer._active_inputs = set(), set()
+        self.consumer._sought = 1
         self.consumer._went_back_s, self.consumer._committed_offset = {}, {VIEWS: None}
         self.consumer._room_made, self.consumer._one_at_a_time = asyncio.Event(), asyncio.Lock()
 
@@ -262,6 +264,7 @@ def test_nothing_is_said_to_be_handled_of_what_was_fetched_before_positions_move
         assert consumer._new_offset(VIEWS) == 2, "what waits is not handled"
         faust.consumer.flow_active = True
         faust.app.consumer_generation_id = 2
+        faust.client._position = 3  # of records that a fetch brought and nobody took
         await consumer._fetch()
         assert consumer._new_offset(VIEWS) == 2
 
@@ -335,3 +338,19 @@ def test_changelog_that_begins_with_a_row_was_made_anew(monkeypatch: pytest.Monk
         assert ended == []
         recovery.on_changelog_records(VIEWS, fetched([InputRecord(key, b"row", offset)]))
     assert ended == [2]
+
+
+def test_partition_without_a_committed_offset_is_read_from_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fetch from before a rebalance brings records of the assignment after it: they are thrown away."""
+    faust = live(monkeypatch)
+    consumer, clicks, items, log = faust.consumer, TP("clicks", 0), TP("items", 0), TP("log", 0)
+
+    async def perform_seek(its: Any) -> None:
+        its._read_offset = {VIEWS: 7, clicks: None, items: 0, log: None}
+
+    monkeypatch.setattr(driver.Consumer, "perform_seek", perform_seek)
+    monkeypatch.setattr(ChunkConsumer, "assignment", lambda _: {VIEWS, clicks, items, log})
+    monkeypatch.setattr(ChunkConsumer, "_is_changelog_tp", lambda _, tp: tp == log)
+    consumer._position_lock = asyncio.Lock()
+    asyncio.run(consumer.perform_seek())
+    assert (sorted(faust.sought), consumer._next_offset) == ([(clicks, 0), (items, 0)], {VIEWS: 7})
