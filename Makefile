@@ -57,7 +57,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --upgrade pip
 	$(BIN)/python -m pip install --constraint constraints.txt --build-constraint constraints.txt \
-	  --editable '.[demo,benchmark,plots]' --group dev
+	  --editable '.[demo,benchmark,evaluation,plots]' --group dev
 	@touch $@
 
 .peers/.ready: pyproject.toml constraints-peers.txt

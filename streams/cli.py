@@ -17,6 +17,7 @@ from streams.commands import (
     convert,
     dead_letters,
     demo,
+    evaluate,
     replay,
     simulate,
     tail,
@@ -109,6 +110,7 @@ app.command()(replay.replay)
 app.command()(tail.tail)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(train.train)
+app.command()(evaluate.evaluate)
 app.command()(backtest.backtest)
 app.command()(convert.convert)
 app.command()(broker.broker)

@@ -1,0 +1,102 @@
+"""Next item: full ranking over all items that were there to be learned."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from models.evaluation.bootstrap import Bootstrap, Figure
+from models.evaluation.predictor import NextItem
+from models.evaluation.ranking import ranked
+from models.evaluation.result import Report, Scores
+from models.evaluation.rows import batches, known_rows, scored_rows, sequence_of, split_to_score, starts
+from models.log import Log
+from models.state import Floats, Ints
+
+
+def next_item(
+    log: Log,
+    predictors: Mapping[str, NextItem],
+    *,
+    split: str | None = None,
+    k: int = 20,
+    exclude_seen: bool = False,
+    replicates: int = 200,
+    seed: int = 0,
+    report: Callable[[int], None] = lambda _: None,
+) -> Report:
+    """Score rankings of the next item.
+
+    Candidates are the items of the rows that may be learned from. An item that is none counts as missed and stays in
+    the denominator. Ties: see `ranking`. With one relevant item, recall at k is the share found among the first k, MRR
+    counts 1 / rank of these, NDCG 1 / log2(1 + rank). Coverage is the share of the candidates in at least one list of
+    k; novelty the mean information -log2(share of the learnable rows) in bits of the items listed (Vargas and Castells,
+    Rank and relevance in novelty and diversity metrics, 2011).
+
+    Args:
+        log: with its splits.
+        predictors: by name; all see the same rows.
+        split: scored; by default `test` if there is any such row, else `validation`.
+        k: length of the lists.
+        exclude_seen: leave out the items that are among the row's own history: where nothing comes twice.
+        replicates: draws of the bootstrap over sequences.
+        seed: of these draws.
+        report: told how many rows are done, over all predictors.
+
+    Raises:
+        NothingToScoreError: no row of the split has a row before it.
+    """
+    split = split_to_score(log, split)
+    rows, known = scored_rows(log, split), known_rows(log, split)
+    counts = np.bincount(log.item[known], minlength=len(log.items))
+    candidates = counts > 0
+    wanted, first = log.item[rows], starts(log)
+    draws = Bootstrap(sequence_of(log)[rows], replicates, seed)
+    information = -np.log2(np.maximum(counts, 1) / max(counts.sum(), 1))
+    found, done = {}, 0
+    for name, predictor in predictors.items():
+        rank, novelty = np.empty(len(rows)), np.empty(len(rows))
+        listed, place = np.zeros(len(log.items), bool), 0
+        for batch in batches(rows, len(log.items)):
+            scores = predictor.item_scores(log, batch)
+            seen = _history(log, batch, first[batch]) if exclude_seen else None
+            part = slice(place, place := place + len(batch))
+            rank[part], top = ranked(scores, wanted[part], candidates, k, seen)
+            shown = top >= 0
+            listed[top[shown]] = True
+            novelty[part] = np.where(shown, information[top], 0).sum(1) / np.maximum(shown.sum(1), 1)
+            done += len(batch)
+            report(done)
+        coverage = listed.sum() / candidates.sum()
+        found[name] = Scores(_figures(draws, rank, k) | {"coverage": _alone(coverage), "novelty": draws.mean(novelty)})
+    about = {
+        "split": split,
+        "rows": len(rows),
+        "sequences": draws.sequences,
+        "k": k,
+        "exclude_seen": exclude_seen,
+        "candidates": int(candidates.sum()),
+        "rows_with_item_never_learned": int((~candidates[wanted]).sum()),
+        "ties": "middle",
+    }
+    return Report("next-item", about, found)
+
+
+def _history(log: Log, rows: Ints, first: Ints) -> tuple[Ints, Ints]:
+    lengths = rows - first
+    ends = np.concatenate([[0], np.cumsum(lengths)])
+    place = np.arange(ends[-1]) - np.repeat(ends[:-1], lengths) + np.repeat(first, lengths)
+    return log.item[place], ends
+
+
+def _figures(draws: Bootstrap, rank: Floats, k: int) -> dict[str, Figure]:
+    hit = rank <= k
+    return {
+        "recall": draws.mean(hit.astype(np.float64)),
+        "mrr": draws.mean(np.where(hit, 1 / rank, 0)),
+        "ndcg": draws.mean(np.where(hit, 1 / np.log2(1 + rank), 0)),
+    }
+
+
+def _alone(value: float) -> Figure:
+    """Return a figure without an interval: drawing sequences again can only make the coverage smaller."""
+    return Figure(float(value), float("nan"), float("nan"))

@@ -1,0 +1,69 @@
+"""Survival curves: how long it took until the next event, for everyone or for rows that share something.
+
+The life table (Kaplan, Meier: Nonparametric estimation from incomplete observations, 1958, on the bins of `features`):
+in each bin the events over those still waiting, at a constant rate inside a bin.
+"""
+
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from models.evaluation.rows import sequence_of, starts
+from models.features import NO_GAP, TIME_BINS, gap_code
+from models.log import Log
+from models.state import Floats, Ints
+from models.survival import STARTS_MS, WIDTHS_MS
+
+Group: TypeAlias = Literal["none", "action", "gap"]
+
+_WEIGHT = 20.0
+"""A group's hazards count the curve of everyone as so many rows more."""
+
+
+class SurvivalCurve:
+    """One curve for each group of rows.
+
+    What the rows learned from say of the time after their last one in a sequence is that nothing came until the newest
+    of them.
+
+    Args:
+        log: of events, with times.
+        rows: which of them to learn from.
+        group: what the rows of a curve share: nothing, the last action, or the time bin of the last gap.
+    """
+
+    def __init__(self, log: Log, rows: Ints, group: Group) -> None:
+        self._group: Group = group
+        followed = rows[rows > starts(log)[rows]]
+        last = rows[np.append(np.diff(sequence_of(log)[rows]) > 0, [True] * min(len(rows), 1))]
+        gap = np.concatenate([log.ts_ms[followed] - log.ts_ms[followed - 1], log.ts_ms[rows].max() - log.ts_ms[last]])
+        came = np.arange(len(gap)) < len(followed)
+        codes = self._codes(log, np.concatenate([followed, last + 1]))
+        width = max(len(log.actions), NO_GAP + 1)
+        bin_ = gap_code(gap)
+        share = np.where(came, 1.0, (gap - STARTS_MS[bin_]) / WIDTHS_MS[bin_])
+        cell = codes * TIME_BINS + bin_
+        events = np.bincount(cell, came, width * TIME_BINS).reshape(width, TIME_BINS)
+        reached = np.bincount(cell, minlength=width * TIME_BINS).reshape(width, TIME_BINS)
+        waiting = np.bincount(cell, share, width * TIME_BINS).reshape(width, TIME_BINS)
+        waiting[:, :-1] += reached[:, ::-1].cumsum(1)[:, ::-1][:, 1:]
+        everyone = (events.sum(0) + 0.5) / (waiting.sum(0) + 1)
+        self._hazards = np.minimum((events + _WEIGHT * everyone) / (waiting + _WEIGHT), 1 - 1e-9)
+
+    def survival(self, log: Log, rows: Ints, horizons_ms: Ints) -> Floats:
+        """Return P(the target comes later than the horizon) [rows, horizons]."""
+        passed = np.concatenate([np.zeros((len(self._hazards), 1)), np.log1p(-self._hazards).cumsum(1)], axis=1)
+        bin_ = gap_code(horizons_ms)
+        share = (horizons_ms - STARTS_MS[bin_]) / WIDTHS_MS[bin_]
+        curves: Floats = np.exp(passed[:, bin_] + share * np.log1p(-self._hazards[:, bin_]))
+        return curves[self._codes(log, rows)]
+
+    def _codes(self, log: Log, rows: Ints) -> Ints:
+        """Return the group of each target, from the rows before it [rows]."""
+        if self._group == "none":
+            return np.zeros(len(rows), np.int64)
+        if self._group == "action":
+            return log.action[rows - 1]
+        before = log.ts_ms[rows - 1] - log.ts_ms[np.maximum(rows - 2, 0)]
+        first = log.first[np.searchsorted(log.first, rows - 1, side="right") - 1]
+        return gap_code(np.where(rows - 2 >= first, before, -1))
