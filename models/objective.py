@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.item_loss import item_loss
 from models.model_directory import Heads
 from models.network import item_scores, readout, states, time_loss
 from models.sequences import IGNORED
@@ -97,8 +98,9 @@ def losses(
     if candidates and dropout is not None:
         item = _sampled(weights, h[scored], following, candidates, dropout.generator)
     else:
-        scores = item_scores(weights, h[scored])
-        item = functional.cross_entropy(scores, following - 1, reduction="sum", label_smoothing=label_smoothing)
+        query = h[scored] @ weights["query"]
+        vectors, bias = weights["item_embedding"][1:], weights["item_bias"][1:]
+        item = item_loss(query, vectors, bias, following - 1, label_smoothing)
     seen = (action != IGNORED).sum().clamp(min=1)
     outcome = functional.cross_entropy(
         logits, action, ignore_index=IGNORED, reduction="sum", label_smoothing=label_smoothing

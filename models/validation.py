@@ -1,5 +1,6 @@
 """How good a network is on the validation part of a log, beside what the simplest predictors reach on the same rows."""
 
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -74,15 +75,13 @@ class Validation:
 
     @torch.no_grad()
     def losses(self, weights: dict[str, Tensor]) -> Tensor:
-        """Return the mean loss of each head [heads]; without validation rows 0."""
-        if not len(self._rows):
-            return torch.zeros(len(names(self._log.heads)))
+        """Return the mean loss of each head [heads]."""
         states = self._states(weights)
         return losses(weights, self._log, self._log.validation, self._rows, states, item_rows=self._item_rows)
 
     def loss(self, weights: dict[str, Tensor]) -> float:
-        """Return the weighted sum of the heads' losses."""
-        return float(weighted(self.losses(weights)))
+        """Return the weighted sum of the heads' losses; nan without validation rows."""
+        return float(weighted(self.losses(weights))) if len(self._rows) else nan
 
     def _states(self, weights: dict[str, Tensor]) -> Tensor:
         kept = torch.empty(len(self._rows), HIDDEN)

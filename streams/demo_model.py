@@ -63,7 +63,7 @@ def keep_model(trained: Path, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{place.name}-", dir=place.parent) as folder:
         copied = Path(folder) / "model"
-        shutil.copytree(trained, copied)
+        shutil.copytree(trained, copied, ignore=shutil.ignore_patterns("checkpoint*"))
         if place.exists():
             place.rename(Path(folder) / "before")
         copied.rename(place)

@@ -70,11 +70,14 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
     threads: Annotated[
-        int | None, typer.Option(min=1, max=_MOST_THREADS, help="Processor threads; by default as many as help.")
+        int | None, typer.Option(min=1, max=_MOST_THREADS, help="Processor threads; by default one a core, up to 4.")
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a training that was stopped, from its last whole epoch.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="End with a summary as one line of JSON.")] = False,
 ) -> None:
-    """Learn a model from a log of events; Ctrl-C keeps the best so far.
+    """Learn a model from a log of events; Ctrl-C keeps the best so far, and --resume goes on.
 
     The log may hold any actions; a model of view, click and purchase can be served. A column `split` says which rows
     are learnt from. The size of the state is that of the worker's rows: it is no option.
@@ -86,8 +89,8 @@ def train(
 
     from models.log import log
     from models.model_directory import Card, save
-    from models.training import Options
     from models.training import train as learn
+    from models.updates import Options
     from streams.errors import NextactError
     from streams.training_view import print_metrics, training_bar
 
@@ -105,7 +108,8 @@ def train(
     how: dict[str, object] = {option: value for option, value in given.items() if value is not None}
     events = _events(file, item_column, action_column, until, utc_offset_h)
     _make(out)
-    torch.set_num_threads(threads or min(torch.get_num_threads(), _THREADS))
+    threads = threads or min(os.cpu_count() or 1, _THREADS)
+    torch.set_num_threads(1)  # lanes are shared out among threads of ours: those of torch wait for each other too often
     said: dict[str, object] = {"name": name, "seed": seed, "utc_offset_h": utc_offset_h}
     said |= {"leave_after_min": leave_after_min, "until": until} | read | how
     # the file's name alone: a model tells nothing about the machine that made it
@@ -123,7 +127,8 @@ def train(
             return deadline_s is None or monotonic() < deadline_s
 
         try:
-            model = learn(log(events, by), card, msgspec.convert(how | {"seed": seed}, Options), report)
+            options = msgspec.convert(how | {"seed": seed, "threads": threads}, Options)
+            model = learn(log(events, by), card, options, report, folder=out, resume=resume)
         except ValueError as error:
             raise NextactError(f"{file}: {error}") from None
     model = save(model, out)

@@ -14,8 +14,9 @@ from models.model_directory import SERVED, Card, load, save, shapes
 from models.sequences import IGNORED
 from models.simulator import Shop
 from models.simulator import log as simulate
-from models.training import Options, Progress, fingerprint, train
+from models.training import Progress, fingerprint, train
 from models.training_table import Parts, parts
+from models.updates import Options
 
 CARD = Card(name="tiny")
 

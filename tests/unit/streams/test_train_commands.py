@@ -8,7 +8,7 @@ from builders import random_model
 from typer.testing import CliRunner, Result
 
 from models.events_file import read_events, write_events
-from models.model_directory import load, save
+from models.model_directory import load, load_any, save
 from models.simulator import Shop, log
 from streams.cli import app
 
@@ -34,6 +34,31 @@ def test_train_writes_a_model_and_shows_it_next_to_the_floors(file: Path, tmp_pa
     assert model.card.version in result.output
     assert "the prior" in result.output
     assert str(file.parent) not in model.card.command
+
+
+def test_there_must_be_a_training_to_resume(file: Path, tmp_path: Path) -> None:
+    result = run("train", file, "--out", tmp_path, "--epochs", 1, "--resume")
+    assert result.exit_code == 2
+    assert result.stderr.endswith(f"{tmp_path} holds no training to resume: train without --resume\n")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_any_log_is_learnt_and_what_serves_refuses_the_model(tmp_path: Path) -> None:
+    rows = [f"s{k // 6},u{k // 6},x{k % 4},{('pv', 'fav')[k % 2]},{k},{k % 5}" for k in range(120)]
+    source = tmp_path / "events.csv"
+    source.write_text("\n".join(["session_id,user_id,item_id,kind,position,category", *rows]))
+    columns = ("--item-column", "category", "--action-column", "kind", "--by", "session")
+    result = run("train", source, "--out", tmp_path / "model", "--epochs", 2, "--dropout", 0.1, *columns)
+    assert result.exit_code == 0, result.output
+    model = load_any(tmp_path / "model")
+    assert (model.card.actions, model.card.targets, sorted(model.items)) == (("fav", "pv"), (), list("01234"))
+    assert model.card.data["item_column"] == "category"
+    assert "--action-column kind --dropout 0.1" in model.card.command
+    write_events(log(Shop(users=20, items=40), END_MS, events=50), tmp_path / "served.csv")
+    refused = run("backtest", tmp_path / "model", tmp_path / "served.csv", "--out", tmp_path / "out")
+    assert refused.exit_code == 2
+    assert "learnt fav, pv and knows no times, and served are view, click, purchase" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
 
 
 def test_until_keeps_later_events_out(file: Path, tmp_path: Path) -> None:
