@@ -1,9 +1,11 @@
 """A log of events in the one form that learning and evaluation work on: sequences, one after another, as arrays."""
 
+from collections.abc import Iterable
 from typing import Literal, NamedTuple, TypeAlias
 from zlib import crc32
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from models.state import ACTIONS, Ints
@@ -15,7 +17,7 @@ By: TypeAlias = Literal["user", "session"]
 
 _TRAIN, _VALIDATION = 0, 1
 _TENTH = 10
-_STRUCTURE = ("item_id", "action", "ts_ms", "split", "position")
+_ARRAYS = ("event_id", "item_id", "action", "ts_ms", "split", "position")
 
 
 class Log(NamedTuple):
@@ -32,7 +34,7 @@ class Log(NamedTuple):
         items: every item id of the log, sorted.
         actions: every action of the log: those that are served, in their order, then the others, sorted.
         timed: whether there are times.
-        columns: all other columns, in the same order of rows.
+        columns: all other columns but `event_id`, in the same order of rows.
     """
 
     first: Ints
@@ -71,13 +73,11 @@ def log(events: pl.DataFrame, by: By | None = None) -> Log:
     actions, action = _codes(events["action"], known=ACTIONS)
     timed = "ts_ms" in events.columns
     ts_ms = events["ts_ms"].to_numpy() if timed else np.full(len(events), -1)
-    position = [events["position"]] if "position" in events.columns else []
-    order = _order(
-        events, pl.DataFrame([pl.Series("sequence", sequence), *position]).with_columns(ts_ms=ts_ms, action=action)
-    )
-    sequence, ts_ms = sequence[order], ts_ms[order]
-    starts = np.diff(sequence, prepend=-1) != 0
-    back = np.flatnonzero((np.diff(ts_ms, prepend=0) < 0) & ~starts)
+    position = [events["position"].to_numpy()] if "position" in events.columns else []
+    order = _order(events, [sequence, *position, ts_ms, action])
+    sequence, action, ts_ms = sequence[order], action[order].astype(np.int64), ts_ms[order]
+    starts = _changes(sequence)
+    back = np.flatnonzero((ts_ms[1:] < ts_ms[:-1]) & ~starts[1:])
     if len(back):
         raise ValueError(f"ts_ms goes back where position goes on, in {own} {names[sequence[back[0]]]!r}")
     first = np.flatnonzero(starts)
@@ -86,13 +86,11 @@ def log(events: pl.DataFrame, by: By | None = None) -> Log:
     else:
         split = np.full(len(order), _TRAIN, np.int8)
     if not (split == _VALIDATION).any():
-        held_out = (
-            _last_rows(split, ts_ms) if timed else _last_sequences(split, first, np.minimum.reduceat(order, first))
-        )
-        split[held_out] = _VALIDATION
+        split[_last_rows(split, ts_ms) if timed else _last_sequences(split, first, order)] = _VALIDATION
     items, item = _codes(events["item_id"])
-    columns = events.drop(own, *_STRUCTURE, strict=False)[order]
-    return Log(first, names, item[order], action[order], ts_ms, split, items, tuple(actions), timed, columns)
+    item = item[order].astype(np.int64)
+    columns = events.drop(own, *_ARRAYS, strict=False)[order]
+    return Log(first, names, item, action, ts_ms, split, items, tuple(actions), timed, columns)
 
 
 def _sequences(events: pl.DataFrame, by: By | None) -> tuple[list[str], Ints, str]:
@@ -104,7 +102,7 @@ def _sequences(events: pl.DataFrame, by: By | None) -> tuple[list[str], Ints, st
     if by == "user" or lacking:
         return users, user, "user_id"
     sessions, session = _codes(events["session_id"])
-    pair = pl.Series(user * len(sessions) + session)  # two users may have sessions of the same name
+    pair = pl.Series(user.astype(np.int64) * len(sessions) + session)  # two users may have sessions of the same name
     pairs = pair.unique().sort().to_numpy()
     if by is None and len(pairs) > len(users):
         return users, user, "user_id"
@@ -114,22 +112,33 @@ def _sequences(events: pl.DataFrame, by: By | None) -> tuple[list[str], Ints, st
 
 def _codes(values: pl.Series, known: tuple[str, ...] = ()) -> tuple[list[str], Ints]:
     """Return the values that occur, sorted after those that are known, and each row's index in them [rows]."""
-    names = values.unique().cast(pl.String).sort().to_list()
-    names = [name for name in known if name in names] + [name for name in names if name not in known]
-    return names, values.cast(pl.Enum(names)).to_physical().to_numpy().astype(np.int64)
+    values = values.cast(pl.Categorical)
+    found = values.unique()
+    place = pl.DataFrame({"name": found.cast(pl.String), "category": found.to_physical()}).sort("name")
+    names = place["name"].to_list()
+    served = [name for name in known if name in set(names)]
+    order = [*(names.index(name) for name in served), *(k for k, name in enumerate(names) if name not in served)]
+    categories = place["category"].to_numpy()[order]
+    codes = np.zeros(categories.max(initial=0) + 1, np.uint32)
+    codes[categories] = np.arange(len(categories))
+    return [names[k] for k in order], codes[values.to_physical().to_numpy()]
 
 
-def _order(events: pl.DataFrame, keys: pl.DataFrame) -> Ints:
-    """Return the rows to keep, in order; only rows that are equal in the keys need their ids hashed."""
-    order = keys.select(pl.arg_sort_by(keys.columns, maintain_order=True)).to_series().to_numpy().astype(np.int64)
-    same = np.ones(len(order), bool)
-    for name in keys.columns:
-        same &= np.diff(keys[name].to_numpy()[order], prepend=-1) == 0
-    same[:1] = False
-    tied = np.flatnonzero(same | np.append(same[1:], False))
+def _changes(column: Ints) -> npt.NDArray[np.bool_]:
+    """Return where a value differs from the one before it; the first does."""
+    return np.append(np.ones(len(column[:1]), bool), column[1:] != column[:-1])
+
+
+def _order(events: pl.DataFrame, keys: list[Ints]) -> Ints:
+    """Return the rows to keep, in order of the keys; only of rows that are equal in all of them the ids are hashed."""
+    order = np.lexsort(keys[::-1])
+    new = np.zeros(len(order), bool)
+    for key in keys:
+        new |= _changes(key[order])
+    tied = np.flatnonzero(~new | np.append(~new[1:], False))
     rows = order[tied]
-    frame = pl.DataFrame({"tie": np.cumsum(~same)[tied], "row": rows}).with_columns(
-        id=_hashes(_event_ids(events, rows)), item=_hashes(events["item_id"].cast(pl.String).gather(rows))
+    frame = pl.DataFrame({"tie": np.cumsum(new)[tied], "row": rows}).with_columns(
+        id=_hashes(_event_ids(events, rows)), item=_hashes(events["item_id"].gather(rows).cast(pl.String))
     )
     frame = frame.sort("tie", "id", "item", maintain_order=True)
     order[tied] = frame["row"].to_numpy()
@@ -137,34 +146,34 @@ def _order(events: pl.DataFrame, keys: pl.DataFrame) -> Ints:
     return np.delete(order, tied[again])
 
 
-def _event_ids(events: pl.DataFrame, rows: Ints) -> pl.Series:
-    if "event_id" in events.columns:
-        return events["event_id"].gather(rows)
-    return pl.Series([f"r{row + 1:06d}" for row in rows.tolist()], dtype=pl.String)
+def _event_ids(events: pl.DataFrame, rows: Ints) -> list[str]:
+    given = events["event_id"].gather(rows) if "event_id" in events.columns else [None] * len(rows)
+    return [name or f"r{row + 1:06d}" for name, row in zip(given, rows.tolist(), strict=True)]
 
 
-def _hashes(ids: pl.Series) -> pl.Series:
+def _hashes(ids: Iterable[str]) -> pl.Series:
     return pl.Series([crc32(name.encode()) for name in ids], dtype=pl.UInt32)
 
 
-def _last_rows(split: Ints, ts_ms: Ints) -> Ints:
-    """Return the last tenth of the training rows, by time; never all of them."""
-    training = np.flatnonzero(split == _TRAIN)
-    times = np.sort(ts_ms[training])
-    if not len(times) or times[0] == times[-1]:
-        return training[:0]
-    cut = times[len(times) - -(-len(times) // _TENTH)]
-    if cut == times[0]:
-        cut = times[np.searchsorted(times, cut, side="right")]
-    held_out: Ints = training[ts_ms[training] >= cut]
+def _last_rows(split: Ints, ts_ms: Ints) -> npt.NDArray[np.bool_]:
+    """Return which rows are the last tenth of the training rows, by time; never all of them."""
+    training = split == _TRAIN
+    times = ts_ms[training]
+    oldest = times.min(initial=np.iinfo(np.int64).max)
+    if not (times > oldest).any():
+        return np.zeros(len(split), bool)
+    last = len(times) - -(-len(times) // _TENTH)
+    times.partition(last)
+    cut = times[last] if times[last] > oldest else times[times > oldest].min()
+    held_out: npt.NDArray[np.bool_] = training & (ts_ms >= cut)
     return held_out
 
 
-def _last_sequences(split: Ints, first: Ints, occurs: Ints) -> Ints:
-    """Return the training rows of the last tenth of the sequences that have some, by `occurs` [sequences]."""
+def _last_sequences(split: Ints, first: Ints, order: Ints) -> Ints:
+    """Return the training rows in the last tenth of the sequences that have some, as they first occur in the file."""
     training = np.flatnonzero(split == _TRAIN)
     of = np.searchsorted(first, training, side="right") - 1
     learning = np.unique(of)
-    latest = learning[np.argsort(occurs[learning])]
+    latest = learning[np.argsort(np.minimum.reduceat(order, first)[learning])]
     count = min(-(-len(latest) // _TENTH), len(latest) - 1)
     return training[np.isin(of, latest[len(latest) - max(count, 0) :])]

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from same_logs import assert_same_logs
 
-from models.events_file import SUFFIXES, EventsFileError, read_events, read_serving_events, write_events
+from models.events_file import SUFFIXES, EventsFileError, read_events, read_log, read_serving_events, write_events
+from models.log import log
 
 CSV = "user_id,item_id,action,ts_ms,price\nu1,007,view,2000,1.5\nu2,8,click,1000,\nu1,9,purchase,1000,\n"
 
@@ -49,13 +51,13 @@ def test_a_given_event_id_stays_and_a_missing_one_is_filled(tmp_path: Path) -> N
         ('"",i,view,1,2', "user_id", "''"),
         ("u,,view,1,2", "item_id", "None"),
         ("u,i,,1,2", "action", "None"),
-        ("u,i,view,-1,2", "ts_ms", "-1"),
+        ("u,i,view,-1,2", "ts_ms", "'-1'"),
         ("u,i,view,soon,2", "ts_ms", "'soon'"),
         ("u,i,view,,2", "ts_ms", "None"),
-        ("u,i,view,1512144000000000,2", "ts_ms", "1512144000000000"),  # microseconds
+        ("u,i,view,1512144000000000,2", "ts_ms", "'1512144000000000'"),  # microseconds
         ("u,i,view,1,dear", "price", "'dear'"),
-        ("u,i,view,1,-3", "price", "-3.0"),
-        ("u,i,view,1,NaN", "price", "nan"),
+        ("u,i,view,1,-3", "price", "'-3'"),
+        ("u,i,view,1,NaN", "price", "'NaN'"),
     ],
 )
 def test_a_wrong_cell_is_named_by_file_line_and_column(tmp_path: Path, line: str, column: str, value: str) -> None:
@@ -81,7 +83,8 @@ def test_lines_are_counted_as_an_editor_counts_them(tmp_path: Path) -> None:
         ("events.csv", "", "holds no events"),
         ("events.csv", "user_id,item_id,action,ts_ms\n", "holds no events"),
         ("events.parquet", "not parquet", "cannot be read"),
-        ("events.csv.gz", "not gzip", "cannot be read"),
+        ("events.csv.gz", "not gzip", "cannot be read: it is not gzipped"),
+        ("events.jsonl", "", "holds no events"),
         ("events.txt", "", "must end in one of .parquet, .csv"),
     ],
 )
@@ -137,3 +140,45 @@ def test_other_columns_may_stand_for_item_and_action(tmp_path: Path) -> None:
         read_events(path, item="category")
     with pytest.raises(EventsFileError, match="line 1: column shelf is missing"):
         read_events(path, item="shelf")
+
+
+@pytest.mark.parametrize("suffix", [suffix for suffix in SUFFIXES if not suffix.startswith(".parquet")])
+def test_a_gzipped_file_says_so_in_its_name(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"events{suffix}"
+    write_events(read(tmp_path, "events.csv", CSV), path)
+    wrong = tmp_path / (path.name.removesuffix(".gz") if suffix.endswith(".gz") else path.name + ".gz")
+    path.rename(wrong)
+    with pytest.raises(EventsFileError, match=r"cannot be read: it is (not )?gzipped"):
+        read_events(wrong)
+
+
+def test_a_blank_line_of_csv_is_named_as_an_editor_counts_it(tmp_path: Path) -> None:
+    with pytest.raises(EventsFileError, match="line 3, column user_id: None is empty"):
+        read(tmp_path, "events.csv", "user_id,item_id,action,ts_ms\nu,i,view,1\n\nu,i,view,2\n")
+
+
+def test_a_broken_end_is_refused(tmp_path: Path) -> None:
+    events = read(tmp_path, "events.csv", CSV)
+    for suffix in (".parquet", ".csv.gz", ".jsonl.gz"):
+        path = tmp_path / f"events{suffix}"
+        write_events(events, path)
+        path.write_bytes(path.read_bytes()[:-20])
+        for reads in (read_events, read_log):
+            with pytest.raises(EventsFileError, match="cannot be read"):
+                reads(path)
+
+
+def test_a_log_is_read_without_its_text(tmp_path: Path) -> None:
+    events = read(tmp_path, "events.csv", CSV).with_columns(user_id=pl.lit(7), mood=pl.lit("good"))
+    for suffix in SUFFIXES:
+        path = tmp_path / f"events{suffix}"
+        write_events(events, path)
+        made = read_log(path, by="user")
+        assert_same_logs(made, log(read_events(path), by="user"))
+        assert made.columns.schema["mood"] == pl.Categorical
+        assert_same_logs(read_log(path, item="mood"), log(read_events(path, item="mood")))
+        with pytest.raises(EventsFileError, match=f"events{suffix}: 3 events have no session_id"):
+            read_log(path, by="session")
+    (tmp_path / "bad.csv").write_text(CSV + "u,i,view,soon,\n")
+    with pytest.raises(EventsFileError, match="line 5, column ts_ms: 'soon' is not Int64"):
+        read_log(tmp_path / "bad.csv")
