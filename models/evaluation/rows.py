@@ -92,7 +92,8 @@ def with_open_ends(log: Log, split: str) -> tuple[Log, Ints, Ints]:
     present = np.unique(sequence[early])
     rows = np.bincount(sequence[early], minlength=len(log.first)) + watched
     first = np.concatenate([[0], np.cumsum(rows[present])[:-1]])
-    columns = pl.concat([log.columns[kept], pl.DataFrame(schema=log.columns.schema).clear(opened)])[order]
+    columns = log.columns.with_columns(row=pl.int_range(pl.len()))  # so that a frame without columns has a height too
+    columns = pl.concat([columns[kept], columns.clear(opened)])[order].drop("row")
     ended = log._replace(
         first=first,
         names=[log.names[k] for k in present],

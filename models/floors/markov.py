@@ -37,24 +37,31 @@ class Chain:
     def __init__(self, symbols: Ints, first: Ints, rows: Ints, width: int, order: Order) -> None:
         self._width, self._levels = width, list[_Level]()
         followed = rows[rows > first[rows]]
-        for depth in range(order + 1):
+        counts = np.bincount(symbols[followed], minlength=width) + SMOOTHING / width
+        self._prior = (counts / counts.sum()).astype(np.float32)
+        for depth in range(1, order + 1):
             contexts, place = np.unique(self._context(symbols, first, followed, depth), return_inverse=True)
             cells = (np.ones(len(followed), np.float32), (place, symbols[followed]))
             self._levels.append(_Level(contexts, csr_array(cells, shape=(len(contexts), width))))
 
     def probabilities(self, symbols: Ints, first: Ints, rows: Ints) -> Floats:
         """Return P(symbol | those before) [rows, width]."""
-        below = np.full((len(rows), self._width), 1 / self._width, np.float32)
-        for depth, (contexts, counts) in enumerate(self._levels):
-            if not len(contexts):
-                break
+        left = np.ones(len(rows), np.float32)  # to the orders below
+        parts = []
+        for depth in range(len(self._levels), 0, -1):
+            contexts, counts = self._levels[depth - 1]
             context = self._context(symbols, first, rows, depth)
             place = np.minimum(np.searchsorted(contexts, context), len(contexts) - 1)
-            met = np.flatnonzero(contexts[place] == context)
-            found = counts[place[met]]
-            total = np.asarray(found.sum(axis=1), np.float32).reshape(-1, 1) + np.float32(SMOOTHING)
-            below[met] = (below[met] * np.float32(SMOOTHING) + found.toarray()) / total
-        return below
+            met = np.flatnonzero(contexts[place] == context) if len(contexts) else rows[:0]
+            found = counts[place[met]] if len(met) else counts[:0]
+            total = np.asarray(found.sum(axis=1), np.float32).reshape(-1) + np.float32(SMOOTHING)
+            each = np.diff(found.indptr)
+            parts.append((np.repeat(met, each), found.indices, found.data * np.repeat(left[met] / total, each)))
+            left[met] *= np.float32(SMOOTHING) / total
+        probabilities: Floats = np.multiply.outer(left, self._prior)
+        for row, symbol, share in parts:
+            probabilities[row, symbol] += share
+        return probabilities
 
     def _context(self, symbols: Ints, first: Ints, rows: Ints, depth: int) -> Ints:
         code = np.zeros(len(rows), np.int64)

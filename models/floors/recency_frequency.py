@@ -8,8 +8,6 @@ from typing import Literal
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression, PoissonRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from models.floors.occasions import Occasions, counts_ahead, occasions
 from models.log import Log
@@ -51,14 +49,14 @@ class RecencyFrequency:
     def _probability(self, past: Occasions, came: Floats, now: Occasions) -> Floats:
         if self._knows == "nothing" or came.all() or not came.any():
             return np.full(len(now.again), came.mean())
-        model = make_pipeline(StandardScaler(), LogisticRegression()).fit(self._inputs(past), came)
+        model = LogisticRegression(max_iter=1000).fit(self._inputs(past), came)
         probability: Floats = model.predict_proba(self._inputs(now))[:, 1]
         return probability
 
     def _count(self, past: Occasions, count: Floats, now: Occasions) -> Floats:
         if self._knows == "nothing" or not count.any():
             return np.full(len(now.again), count.mean())
-        model = make_pipeline(StandardScaler(), PoissonRegressor(alpha=1e-4, max_iter=1000))
+        model = PoissonRegressor(alpha=1e-4, max_iter=1000)
         number: Floats = model.fit(self._inputs(past), count).predict(self._inputs(now))
         return number
 

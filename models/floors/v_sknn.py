@@ -2,7 +2,8 @@
 
 Ludewig, Jannach: Evaluation of session-based recommendation algorithms, 2018, section 3.2.2 ("V-SKNN"): of the 1,000
 most recent sequences that share an item the 100 most similar; an item of the current one weighs its place / length; a
-neighbour's items score its similarity / (how many items back the last shared one is).
+neighbour's items score its similarity / (how many items back the last shared one is). Of equally similar ones the more
+recent are taken.
 """
 
 import numpy as np
@@ -67,7 +68,7 @@ def _score(
     sessions_at: Ints,
     scores: npt.NDArray[np.float32],
 ) -> None:
-    similar = np.zeros(len(items_at) - 1)
+    similar = np.zeros(len(items_at) - 1, np.int64)  # times the length: whole numbers, so that ties are exact
     shared = np.zeros(len(items_at) - 1, np.int64)  # how many items back the last shared one is
     met = np.zeros(len(items_at) - 1, np.int64)
     asked = np.zeros(len(sessions_at) - 1, np.bool_)
@@ -84,13 +85,11 @@ def _score(
                     shared[session] = back
                     met[count] = session
                     count += 1
-                similar[session] += (length - back + 1) / length
-        near = met[:count].copy()
-        if count > SAMPLE:
-            near = np.sort(near)[count - SAMPLE :]
+                similar[session] += length - back + 1
+        near = np.sort(met[:count])[::-1][:SAMPLE]
         near = near[np.argsort(-similar[near], kind="mergesort")][:NEIGHBOURS]
         for session in near:
-            weight = np.float32(similar[session] / shared[session])
+            weight = np.float32(similar[session] / (length * shared[session]))
             for place in range(items_at[session], items_at[session + 1]):
                 scores[k, items[place]] += weight
         for place in range(count):

@@ -1,0 +1,109 @@
+"""`nextact evaluate`, run as a user runs it."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner, Result
+
+from models.events_file import write_events
+from models.floors.catalogue import CHURN, NEXT_ACTION, NEXT_ITEM, TIME_TO_NEXT
+from models.simulator import Shop, log
+from streams.cli import app
+
+END_MS = 1_750_000_000_000
+DAY_MS = 86_400_000
+FLOORS = {"next-item": NEXT_ITEM, "next-action": NEXT_ACTION, "churn": CHURN, "time-to-next": TIME_TO_NEXT}
+FIGURES = {
+    "next-item": {"recall", "mrr", "ndcg", "coverage", "novelty"},
+    "next-action": {"log_loss", "macro_f1", "error", "ece", "parts", "confusion"},
+    "churn": {"roc_auc", "average_precision", "log_loss", "brier", "ece", "mae_count", "roc_auc_of_count"},
+    "time-to-next": {"log_loss", "concordance", "mae_h", "parts"},
+}
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("log") / "events.csv.gz"
+    write_events(log(Shop(users=30, items=40), END_MS, events=1500), path)
+    return path
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["evaluate", *(str(argument) for argument in arguments)])
+
+
+def churn(file: Path) -> list[object]:
+    times = log(Shop(users=30, items=40), END_MS, events=1500)["ts_ms"]
+    at_ms = int(times.quantile(0.7) or 0)
+    return ["--at", at_ms, "--horizon-days", max((END_MS - at_ms) // DAY_MS // 2, 1)]
+
+
+@pytest.mark.parametrize("task", FLOORS)
+def test_floors_alone_are_scored_as_one_line_of_json(file: Path, task: str) -> None:
+    extra = churn(file) if task == "churn" else []
+    result = run(file, "--task", task, "--json", "--replicates", 5, *extra)
+    assert result.exit_code == 0, result.output
+    assert len(result.stdout.splitlines()) == 1
+    found = json.loads(result.stdout)
+    assert (found["task"], found["model"], found["events"]) == (task, None, "events.csv.gz")
+    assert found["rows"] > 0
+    assert list(found["predictors"]) == list(FLOORS[task])
+    for scores in found["predictors"].values():
+        assert set(scores) == FIGURES[task]
+        for figure in (scores[name] for name in FIGURES[task] - {"parts", "confusion", "coverage"}):
+            assert figure["low"] <= figure["high"]
+
+
+@pytest.mark.parametrize("task", FLOORS)
+def test_tables_show_the_rows_and_every_floor(file: Path, task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    result = run(file, "--task", task, "--replicates", 2, *(churn(file) if task == "churn" else []))
+    assert result.exit_code == 0, result.output
+    assert all(name in result.stdout for name in FLOORS[task])
+    assert f"{task}: " in result.stdout
+
+
+def test_other_columns_stand_for_the_item_and_the_action(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    events = log(Shop(users=10, items=40), END_MS, events=300)
+    write_events(events.with_columns(kind="action", raw_action=pl.col("action") + "ed"), path)
+    result = run(path, "--task", "next-action", "--action-column", "raw_action", "--json", "--replicates", 2)
+    assert set(json.loads(result.stdout)["actions"]) <= {"viewed", "clicked", "purchaseed"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--task", "churn"], "--task churn needs --at TIME and --horizon-days H"),
+        (["--task", "churn", "--at", "soon", "--horizon-days", 3], "soon: give a date"),
+        (["--task", "churn", "--at", "1999-01-01", "--horizon-days", 3], "no event lies before the moment"),
+        (["--task", "next-item", "--at", "2024-01-01"], "--at and --horizon-days are for --task churn"),
+        (["--task", "next-item", "--split", "test"], "no test row of the log has a row before it"),
+        (["--task", "next-item", "--item-column", "colour"], "colour"),
+    ],
+)
+def test_what_cannot_be_done_ends_with_one_line(file: Path, arguments: list[object], message: str) -> None:
+    result = run(file, *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_what_a_log_lacks_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text("user_id,item_id,action,position\n" + "".join(f"u{k % 30},i,view,{k}\n" for k in range(90)))
+    for arguments, message in (
+        (["--task", "time-to-next"], "only positions"),
+        (["--task", "next-item", "--by", "session"], "no session_id"),
+    ):
+        result = run(path, *arguments)
+        assert result.exit_code == 2
+        assert message in result.stderr
+
+
+def test_more_than_a_model_and_a_log_are_too_many(file: Path) -> None:
+    result = run(file, file, file, "--task", "next-item")
+    assert result.exit_code == 2
+    assert "[DIR] EVENTS" in result.stderr
