@@ -95,7 +95,9 @@ def losses(
     known = torch.nonzero(aims.next_item[rows])[:, 0]
     scored = known[:item_rows]
     following = aims.next_item[rows[scored]]
-    if candidates and dropout is not None:
+    if not len(scored):
+        item = torch.zeros(())
+    elif candidates and dropout is not None:
         item = _sampled(weights, h[scored], following, candidates, dropout.generator)
     else:
         query = h[scored] @ weights["query"]

@@ -55,16 +55,14 @@ def test_one_event_at_a_time_at_serving_equals_the_whole_sequence(read: Log, mod
     learned, predictor = Learned(model), Predictor(model)
     hashes = np.array([crc32(name.encode()) for name in read.items])[read.item]
     context = inputs(read, model.card.heads, model.items, 0).context
-    ids = np.array([crc32(name.encode()) for name in read.columns["event_id"]])
-    after, largest = learned.states(read), 0.0
+    ids = np.arange(len(read.item))
+    after = learned.states(read)
     states = np.empty((len(read.item), HIDDEN), np.int16)
     actions, hazards = np.empty((len(states), 4)), np.empty((len(states), 2, 25))
     for first, end in zip(read.first, np.append(read.first[1:], len(read.item)), strict=True):
         rows = empty_rows(1)
         for k in range(first, end):
-            one = (
-                np.array([column[k]]) for column in (read.action, np.arange(len(ids)), read.ts_ms, hashes, ids, context)
-            )
+            one = (np.array([column[k]]) for column in (read.action, ids, read.ts_ms, hashes, ids, context))
             history.apply(rows, Events(np.zeros(1, np.int64), *one), predictor)
             states[k] = rows["now"][0]
             actions[k : k + 1], hazards[k : k + 1] = predictor.heads(rows["now"], windows.bins(rows))
