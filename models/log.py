@@ -115,13 +115,13 @@ def _codes(values: pl.Series, known: tuple[str, ...] = ()) -> tuple[list[str], I
     values = values.cast(pl.Categorical)
     found = values.unique()
     place = pl.DataFrame({"name": found.cast(pl.String), "category": found.to_physical()}).sort("name")
-    names = place["name"].to_list()
-    served = [name for name in known if name in set(names)]
-    order = [*(names.index(name) for name in served), *(k for k, name in enumerate(names) if name not in served)]
-    categories = place["category"].to_numpy()[order]
+    if known:
+        rank = pl.col("name").replace_strict(known, range(len(known)), default=len(known), return_dtype=pl.Int64)
+        place = place.sort(rank, maintain_order=True)
+    categories = place["category"].to_numpy()
     codes = np.zeros(categories.max(initial=0) + 1, np.uint32)
     codes[categories] = np.arange(len(categories))
-    return [names[k] for k in order], codes[values.to_physical().to_numpy()]
+    return place["name"].to_list(), codes[values.to_physical().to_numpy()]
 
 
 def _changes(column: Ints) -> npt.NDArray[np.bool_]:
