@@ -8,7 +8,7 @@ from models.evaluation.binary import Curve, binary_figures
 from models.evaluation.bootstrap import Bootstrap
 from models.evaluation.predictor import Churn
 from models.evaluation.result import Report, Scores
-from models.evaluation.rows import NothingToScoreError, sequence_of
+from models.evaluation.rows import NothingToScoreError, moments, sequence_of
 from models.log import Log
 from models.state import Floats
 
@@ -27,7 +27,8 @@ def churn(
 
     Scored is P(any event) in [at, at + horizon), the probability that the user has not churned, and the expected
     number of events in it: its mean absolute error, and, as it may rank people better, its ROC-AUC of any event. Splits
-    do not matter: what was learned from must lie before `at_ms`.
+    do not matter: what was learned from must lie before `at_ms`. Rows of one time are one event: what is bought
+    together is one purchase.
 
     Args:
         log: its sequences are users.
@@ -45,7 +46,7 @@ def churn(
         raise NothingToScoreError("the log has no times, only positions: there is no moment to score at")
     sequence, users = sequence_of(log), len(log.first)
     before = np.bincount(sequence[log.ts_ms < at_ms], minlength=users) > 0
-    ahead = (log.ts_ms >= at_ms) & (log.ts_ms < at_ms + horizon_ms)
+    ahead = moments(log) & (log.ts_ms >= at_ms) & (log.ts_ms < at_ms + horizon_ms)
     count = np.bincount(sequence[ahead], minlength=users)[before].astype(np.float64)
     if not before.any():
         raise NothingToScoreError("no event lies before the moment to score at")

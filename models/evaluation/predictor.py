@@ -45,6 +45,8 @@ class Churn(Protocol):
     def activity(self, log: Log, at_ms: int, horizon_ms: int) -> tuple[Floats, Floats]:
         """Return P(any event) and the expected number of events in [at, at + horizon), from the rows before `at_ms`.
 
+        Rows of one time are one event: what is bought together is one purchase.
+
         Both [sequences with a row before at_ms], in the log's order.
         """
         ...

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from models.log import SPLITS, Log
@@ -106,6 +107,13 @@ def with_open_ends(log: Log, split: str) -> tuple[Log, Ints, Ints]:
     is_open = np.concatenate([np.zeros(len(kept), bool), np.ones(opened, bool)])[order]
     scored = scored_rows(ended, split)
     return ended, scored, np.flatnonzero(is_open[scored])
+
+
+def moments(log: Log) -> npt.NDArray[np.bool_]:
+    """Return which rows are the first at their time in their sequence [events]."""
+    fresh: npt.NDArray[np.bool_] = np.diff(log.ts_ms, prepend=-1) != 0
+    fresh[log.first] = True
+    return fresh
 
 
 def gaps_ms(log: Log, rows: Ints) -> Floats:

@@ -31,7 +31,7 @@ class Parameters(NamedTuple):
 class BgNbd:
     """Says who will be active and how often, from each sequence's occasions (days with an event).
 
-    Expected are events: occasions times the events that an occasion had on average.
+    Expected are events: occasions times the moments that an occasion had on average.
 
     Args:
         log: of events, with times.

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.evaluation.rows import sequence_of
+from models.evaluation.rows import moments, sequence_of
 from models.log import Log
 from models.state import Floats, Ints
 
@@ -20,7 +20,7 @@ class Occasions(NamedTuple):
         again: number of occasions after the first one.
         last: days from the first to the last occasion.
         age: days from the first occasion to the moment.
-        events: number of rows.
+        events: number of times at which anything happened.
     """
 
     again: Ints
@@ -45,10 +45,11 @@ def occasions(log: Log, rows: Ints, at_ms: int) -> tuple[Ints, Occasions]:
     ends = np.append(there[1:], len(before))
     days = np.add.reduceat(fresh, there) if len(there) else np.zeros(0, np.int64)
     first, last = day[there].astype(np.float64), day[ends - 1].astype(np.float64)
-    return sequence[there], Occasions(days - 1, last - first, 1 - first, ends - there)
+    times = np.add.reduceat(moments(log)[before], there) if len(there) else np.zeros(0, np.int64)
+    return sequence[there], Occasions(days - 1, last - first, 1 - first, times)
 
 
 def counts_ahead(log: Log, rows: Ints, at_ms: int, horizon_ms: int) -> Ints:
-    """Return how many of the rows each sequence has in [at, at + horizon) [all sequences]."""
-    ahead = rows[(log.ts_ms[rows] >= at_ms) & (log.ts_ms[rows] < at_ms + horizon_ms)]
+    """Return at how many times each sequence has one of the rows in [at, at + horizon) [all sequences]."""
+    ahead = rows[moments(log)[rows] & (log.ts_ms[rows] >= at_ms) & (log.ts_ms[rows] < at_ms + horizon_ms)]
     return np.bincount(sequence_of(log)[ahead], minlength=len(log.first))

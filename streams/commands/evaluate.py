@@ -85,7 +85,8 @@ def evaluate(
         made = log(events, by)
         if task is Task.next_item:
             settings |= {"k": k, "exclude_seen": exclude_seen}
-        report = _score(made, task, _model(directories), split, settings)
+        model = _model(directories, made, settings.get("at_ms"))
+        report = _score(made, task, model, split, settings)
     except (NothingToScoreError, ValueError) as error:
         raise NextactError(f"{file}: {error}") from None
     if as_json:
@@ -109,13 +110,25 @@ def _moment(at: str | None, horizon_days: int | None, utc_offset_h: int) -> dict
     return {"at_ms": parse_time(at, utc_offset_h), "horizon_ms": horizon_days * _DAY_MS}
 
 
-def _model(directories: list[Path]) -> dict[str, Any]:
+def _model(directories: list[Path], made: "Log", until_ms: int | None) -> dict[str, Any]:
     """Return the trained model as a predictor, by the name that tables show; empty where no directory is given."""
-    from streams.errors import NextactError
+    if not directories:
+        return {}
+    from models.learned import Learned
+    from models.model_directory import load_any
+    from streams.errors import ModelUnusable
 
-    if directories:
-        raise NextactError("models cannot be evaluated yet: leave DIR out to see the floors")
-    return {}
+    [directory] = directories
+    model = load_any(directory)
+    for what, known, there in (
+        ("items", model.items, made.items),
+        ("actions", model.card.actions, made.actions),
+    ):
+        if set(known).isdisjoint(there):
+            raise ModelUnusable(f"{directory} knows none of the {what} of the log: was it trained on the same columns?")
+    if until_ms is not None and model.card.trained_until_ms >= until_ms:
+        raise ModelUnusable(f"{directory} has learned from what came after --at: train one with --until that time")
+    return {"model": Learned(model)}
 
 
 def _score(made: "Log", task: Task, model: dict[str, Any], split: str | None, settings: dict[str, Any]) -> "Report":

@@ -104,12 +104,12 @@ class Said:
 
 
 def test_churn_is_scored_over_all_who_were_there_and_the_time_from_the_moment_to_the_horizon() -> None:
-    times = [[0, 10], [0, 15, 19], [5, 20], [12]]
-    made = small_log(["aa", "aaa", "aa", "a"], ["tt", "ttt", "tt", "v"], times)
+    times = [[0, 10, 10], [0, 15, 19], [5, 20], [12]]
+    made = small_log(["aaa", "aaa", "aa", "a"], ["ttt", "ttt", "tt", "v"], times)
     said = Said([0.9, 0.8, 0.1], [1, 1, 0])
     report = churn(made, {"said": said}, at_ms=10_000, horizon_ms=10_000, replicates=5)
     figures = {name: figure.value for name, figure in report.predictors["said"].figures.items()}
-    # counts 1 (at the moment itself), 2, 0 (the horizon is not in it); the fourth came later
+    # counts 1 (at the moment itself, two rows at once), 2, 0 (the horizon is not in it); the fourth came later
     assert report.about["rows"] == 3
     assert figures["mae_count"] == pytest.approx(1 / 3)
     assert figures["roc_auc"] == 1

@@ -5,7 +5,7 @@ from small_logs import small_log
 
 from models.convert import cdnow
 from models.floors.bg_nbd import BgNbd, Parameters, active, alive, expected, fit, log_likelihood
-from models.floors.occasions import DAY_MS, Occasions, occasions
+from models.floors.occasions import DAY_MS, Occasions, counts_ahead, occasions
 from models.floors.recency_frequency import RecencyFrequency
 from models.log import Log, log
 
@@ -72,14 +72,20 @@ def test_fitting_finds_the_parameters_that_customers_were_drawn_from() -> None:
 def test_several_events_a_day_are_expected_again() -> None:
     draw = np.random.default_rng(0)
     once = [sorted(draw.uniform(0, 60, draw.integers(1, 12))) for _ in range(60)]
-    twice = [sorted([*times, *times]) for times in once]
+    twice = [sorted([*times, *(time + 1e-4 for time in times)]) for times in once]
     (one, few), (other, many) = (
         BgNbd(made, np.arange(len(made.item))).activity(made, 60 * DAY_MS, 30 * DAY_MS)
         for made in (days(*once), days(*twice))
     )
-    # an event twice at the same moment is kept as two: they differ in their ids
     assert one == pytest.approx(other)
     assert many == pytest.approx(2 * few, rel=1e-6)
+
+
+def test_what_is_bought_together_is_one_purchase() -> None:
+    made = days([0, 1, 1, 1, 9, 9], [5])
+    _, seen = occasions(made, np.arange(len(made.item)), 3 * DAY_MS)
+    assert seen.events.tolist() == [2]
+    assert counts_ahead(made, np.arange(len(made.item)), 3 * DAY_MS, 10 * DAY_MS).tolist() == [1, 1]
 
 
 def test_frequent_and_recent_users_come_back_says_the_regression() -> None:

@@ -30,6 +30,14 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def model(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("models") / "shop"
+    trained = CliRunner().invoke(app, ["train", str(file), "--out", str(directory), "--epochs", "1"])
+    assert trained.exit_code == 0, trained.output
+    return directory
+
+
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, ["evaluate", *(str(argument) for argument in arguments)])
 
@@ -63,6 +71,36 @@ def test_tables_show_the_rows_and_every_floor(file: Path, task: str, monkeypatch
     assert result.exit_code == 0, result.output
     assert all(name in result.stdout for name in FLOORS[task])
     assert f"{task}: " in result.stdout
+
+
+@pytest.mark.parametrize("task", ["next-item", "next-action", "time-to-next"])
+def test_a_model_stands_below_the_floors_on_the_same_rows(file: Path, model: Path, task: str) -> None:
+    result = run(model, file, "--task", task, "--json", "--replicates", 2)
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["model"] == "shop"
+    assert list(found["predictors"]) == [*FLOORS[task], "model"]
+    alone = json.loads(run(file, "--task", task, "--json", "--replicates", 2).stdout)
+    assert (found["rows"], found["predictors"][next(iter(FLOORS[task]))]) == (
+        alone["rows"],
+        alone["predictors"][next(iter(FLOORS[task]))],
+    )
+
+
+def test_a_model_that_has_seen_what_comes_after_the_moment_is_refused(file: Path, model: Path) -> None:
+    result = run(model, file, "--task", "churn", *churn(file))
+    assert result.exit_code == 2
+    assert "learned from what came after --at" in result.stderr
+
+
+def test_a_model_of_other_items_or_none_is_refused(model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text("user_id,item_id,action,position\n" + "".join(f"u{k % 30},other,view,{k}\n" for k in range(90)))
+    for directory, message in ((model, "knows none of the items"), (tmp_path / "none", "none")):
+        result = run(directory, path, "--task", "next-item")
+        assert result.exit_code == 2
+        assert message in result.stderr
+        assert len(result.stderr.splitlines()) == 1
 
 
 def test_other_columns_stand_for_the_item_and_the_action(tmp_path: Path) -> None:
