@@ -45,4 +45,4 @@ def test_a_log_is_read_in_a_few_times_the_memory_of_its_arrays(tmp_path: Path) -
     each = (peak - before) / events
     print(f"{events:,} events: peak {peak / 2**30:.2f} GB, {each:.0f} bytes an event, arrays {arrays / events:.0f}")
     assert events == EVENTS
-    assert each < 5 * arrays / events
+    assert peak - before < 5 * arrays + 2**28  # batches take the same whatever the number of events

@@ -50,6 +50,20 @@ def test_ties_stand_as_serving_orders_them_by_action_and_then_hashes() -> None:
     assert shown(same)["u"] == sorted(same.items, key=lambda name: crc32(name.encode()))
 
 
+def test_order_is_that_of_a_plain_sort() -> None:
+    rng = np.random.default_rng(3)
+    drawn = [rng.choice(names, 2000).tolist() for names in ("uvw", "abcd", ACTIONS, [f"e{k}" for k in range(9)])]
+    rows = list(zip(*drawn, rng.integers(0, 20, 2000).tolist(), strict=True))
+    expected = sorted(
+        {(u, ts, ACTIONS.index(action), crc32(e.encode()), crc32(i.encode()), i) for u, i, action, e, ts in rows}
+    )
+    made = log(frame(*rows, columns="user_id item_id action event_id ts_ms"))
+    assert len(made.item) == len(expected) < 2000
+    assert made.ts_ms.tolist() == [row[1] for row in expected]
+    assert made.action.tolist() == [row[2] for row in expected]
+    assert [made.items[code] for code in made.item] == [row[5] for row in expected]
+
+
 def test_events_without_ids_have_the_numbers_of_their_rows() -> None:
     rows = [("u", f"i{k}", "view", 5) for k in range(9)]
     named = [(*row, f"r{k:06d}") for k, row in enumerate(rows, 1)]
