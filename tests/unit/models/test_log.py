@@ -52,7 +52,7 @@ def test_ties_stand_as_serving_orders_them_by_action_and_then_hashes() -> None:
 
 def test_order_is_that_of_a_plain_sort() -> None:
     rng = np.random.default_rng(3)
-    drawn = [rng.choice(names, 2000).tolist() for names in ("uvw", "abcd", ACTIONS, [f"e{k}" for k in range(9)])]
+    drawn = [rng.choice(list(names), 2000).tolist() for names in ("uvw", "abcd", ACTIONS, [f"e{k}" for k in range(9)])]
     rows = list(zip(*drawn, rng.integers(0, 20, 2000).tolist(), strict=True))
     expected = sorted(
         {(u, ts, ACTIONS.index(action), crc32(e.encode()), crc32(i.encode()), i) for u, i, action, e, ts in rows}
