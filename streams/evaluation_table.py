@@ -73,12 +73,12 @@ def _part_title(report: Report, part: str) -> str:
 def _of_figures(title: str, rows: Mapping[str, Mapping[str, Figure]]) -> Table:
     table = Table(title=title, title_justify="left", caption=f"[{CONFIDENCE:.0%} interval]", caption_justify="right")
     table.add_column("")
-    names = list(next(iter(rows.values())))
-    best = {name: _best(name, [figures[name].value for figures in rows.values()]) for name in names}
+    names = list(dict.fromkeys(name for figures in rows.values() for name in figures))
+    best = {name: _best(name, [figures[name].value for figures in rows.values() if name in figures]) for name in names}
     for name in names:
         table.add_column(name.replace("_", " "), justify="right")
     for predictor, figures in rows.items():
-        table.add_row(predictor, *(_cell(figures[name], best[name]) for name in names))
+        table.add_row(predictor, *(_cell(figures.get(name), best[name]) for name in names))
     return table
 
 
@@ -89,8 +89,8 @@ def _best(name: str, values: list[float]) -> float | None:
     return min(known) if name.startswith(_LESS_IS_BETTER) else max(known)
 
 
-def _cell(figure: Figure, best: float | None) -> str:
-    if not isfinite(figure.value):
+def _cell(figure: Figure | None, best: float | None) -> str:
+    if figure is None or not isfinite(figure.value):
         return "-"
     value = f"[bold]{figure.value:.3f}[/bold]" if figure.value == best else f"{figure.value:.3f}"
     return value if not isfinite(figure.low) else f"{value} [dim]{figure.low:.3f}-{figure.high:.3f}[/dim]"

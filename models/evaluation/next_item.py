@@ -1,16 +1,22 @@
 """Next item: full ranking over all items that were there to be learned."""
 
 from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
+from models.evaluation.binary import log_losses
 from models.evaluation.bootstrap import Bootstrap, Figure
-from models.evaluation.predictor import NextItem
+from models.evaluation.calibration import calibration_error
+from models.evaluation.predictor import ItemProbability, NextItem
 from models.evaluation.ranking import ranked
 from models.evaluation.result import Report, Scores
 from models.evaluation.rows import batches, known_rows, scored_rows, sequence_of, split_to_score, starts
 from models.log import Log
 from models.state import Floats, Ints
+
+Bools: TypeAlias = npt.NDArray[np.bool_]
 
 
 def next_item(
@@ -30,7 +36,8 @@ def next_item(
     the denominator. Ties: see `ranking`. With one relevant item, recall at k is the share found among the first k, MRR
     counts 1 / rank of these, NDCG 1 / log2(1 + rank). Coverage is the share of the candidates in at least one list of
     k; novelty the mean information -log2(share of the learnable rows) in bits of the items listed (Vargas and Castells,
-    Rank and relevance in novelty and diversity metrics, 2011).
+    Rank and relevance in novelty and diversity metrics, 2011). Probabilities, where a predictor gives them, are scored
+    by log-loss in nats, an item never learned at `binary.LEAST`, and by the ECE of the most likely item.
 
     Args:
         log: with its splits.
@@ -55,19 +62,28 @@ def next_item(
     found, done = {}, 0
     for name, predictor in predictors.items():
         rank, novelty = np.empty(len(rows)), np.empty(len(rows))
+        chance, surest = np.zeros(len(rows)), np.zeros(len(rows))
         listed, place = np.zeros(len(log.items), bool), 0
         for batch in batches(rows, len(log.items)):
-            scores = predictor.item_scores(log, batch)
             seen = _history(log, batch, first[batch]) if exclude_seen else None
             part = slice(place, place := place + len(batch))
+            if isinstance(predictor, ItemProbability):
+                scores = _possible(predictor.item_probabilities(log, batch), candidates, seen)
+                chance[part], surest[part] = scores[np.arange(len(batch)), wanted[part]], scores.max(1)
+            else:
+                scores = predictor.item_scores(log, batch)
             rank[part], top = ranked(scores, wanted[part], candidates, k, seen)
             shown = top >= 0
             listed[top[shown]] = True
             novelty[part] = np.where(shown, information[top], 0).sum(1) / np.maximum(shown.sum(1), 1)
             done += len(batch)
             report(done)
+        figures = _figures(draws, rank, k)
+        if isinstance(predictor, ItemProbability):
+            figures["log_loss"] = draws.mean(log_losses(chance))
+            figures["ece"] = calibration_error(draws, surest, (rank == 1).astype(np.float64))
         coverage = listed.sum() / candidates.sum()
-        found[name] = Scores(_figures(draws, rank, k) | {"coverage": _alone(coverage), "novelty": draws.mean(novelty)})
+        found[name] = Scores(figures | {"coverage": _alone(coverage), "novelty": draws.mean(novelty)})
     about = {
         "split": split,
         "rows": len(rows),
@@ -86,6 +102,17 @@ def _history(log: Log, rows: Ints, first: Ints) -> tuple[Ints, Ints]:
     ends = np.concatenate([[0], np.cumsum(lengths)])
     place = np.arange(ends[-1]) - np.repeat(ends[:-1], lengths) + np.repeat(first, lengths)
     return log.item[place], ends
+
+
+def _possible(probabilities: Floats, candidates: Bools, seen: tuple[Ints, Ints] | None) -> Floats:
+    """Return the probabilities given that one of the items comes that can [rows, items]."""
+    kept = probabilities * candidates
+    if seen is not None:
+        items, ends = seen
+        kept[np.repeat(np.arange(len(kept)), np.diff(ends)), items] = 0
+    total = kept.sum(1, keepdims=True)
+    possible: Floats = np.divide(kept, total, out=np.zeros_like(kept), where=total > 0)
+    return possible
 
 
 def _figures(draws: Bootstrap, rank: Floats, k: int) -> dict[str, Figure]:

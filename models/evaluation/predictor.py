@@ -21,6 +21,15 @@ class NextItem(Protocol):
 
 
 @runtime_checkable
+class ItemProbability(Protocol):
+    """Ranks items by probabilities, which can be scored themselves; beside `NextItem`."""
+
+    def item_probabilities(self, log: Log, rows: Ints) -> Floats:
+        """Return P(item) [rows, len(log.items)]; 0 is allowed, and where some items cannot come the others grow."""
+        ...
+
+
+@runtime_checkable
 class NextAction(Protocol):
     """Tells the next action."""
 

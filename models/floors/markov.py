@@ -88,6 +88,10 @@ class Markov:
         """Return P(item) [rows, items]."""
         return self._chain("item").probabilities(log.item, starts(log), rows)
 
+    def item_probabilities(self, log: Log, rows: Ints) -> Floats:
+        """Return the same [rows, items]."""
+        return self.item_scores(log, rows)
+
     def action_probabilities(self, log: Log, rows: Ints) -> Floats:
         """Return P(action) [rows, actions]."""
         found = self._chain("action").probabilities(log.action, starts(log), rows).astype(np.float64)

@@ -27,6 +27,10 @@ class Popularity:
         """Return the items' counts in each row [rows, items]."""
         return np.broadcast_to(self.items.astype(np.float32), (len(rows), len(log.items)))
 
+    def item_probabilities(self, log: Log, rows: Ints) -> Floats:
+        """Return the items' shares in each row [rows, items]."""
+        return self.item_scores(log, rows) / np.float32(max(self.items.sum(), 1))
+
     def action_probabilities(self, log: Log, rows: Ints) -> Floats:
         """Return the actions' shares in each row [rows, actions]."""
         return np.broadcast_to(self.actions, (len(rows), len(log.actions)))

@@ -80,6 +80,28 @@ def test_figures_of_the_next_item_are_those_worked_out_by_hand() -> None:
     assert figures["novelty"] == pytest.approx((-np.log2(3 / 6) - np.log2(2 / 6)) / 2)
 
 
+class Shares(Fixed):
+    """Says the same shares of every row."""
+
+    def item_probabilities(self, log: Log, rows: Ints) -> Floats:
+        scores = self.item_scores(log, rows)
+        shares: Floats = scores / scores.sum(1, keepdims=True)
+        return shares
+
+
+def test_probabilities_of_items_are_scored_among_those_that_can_come() -> None:
+    made = small_log(["abcd", "abz"], ["tttt", "cvv"])
+    said = Shares(a=4, b=2, c=1, d=1, z=8)
+    figures = next_item(made, {"": said}, replicates=3).predictors[""].figures
+    # z was never learned: b has 2 of 8, z nothing; a is the surest, 1/2, and never comes
+    assert figures["log_loss"].value == pytest.approx((-np.log(2 / 8) - np.log(1e-6)) / 2)
+    assert figures["ece"].value == pytest.approx(1 / 2)
+    figures = next_item(made, {"": said}, exclude_seen=True, replicates=3).predictors[""].figures
+    # first without a: b has 2 of 4 and comes; then without b: c and d have half each
+    assert figures["log_loss"].value == pytest.approx((-np.log(2 / 4) - np.log(1e-6)) / 2)
+    assert "log_loss" not in next_item(made, {"": Fixed(a=1)}, replicates=2).predictors[""].figures
+
+
 def test_the_history_is_masked_when_asked_for_and_then_a_repeat_is_a_miss() -> None:
     made = small_log(["abc", "abca"], ["ttt", "cvvv"])
     best = Fixed(a=3, b=2, c=1)
