@@ -16,6 +16,9 @@ from schemas.topics import INPUTS
 Cells = Mapping[tuple[int, int], int]
 """Number of events by action and bucket."""
 
+MOST = {"minutes": 255, "hours": 255, "days": 65_535}
+"""Up to where a bucket of each window counts, as docs/contract.md says."""
+
 
 class Happened(NamedTuple):
     """An accepted event; in this order, but for the item, the ring has them."""
@@ -55,13 +58,14 @@ class History:
         counts = Counter(event.action for event in self.events + self.late)
         return [counts[action] for action in range(len(INPUTS))]
 
-    def cells(self, width_ms: int, size: int) -> Cells:
+    def cells(self, width_ms: int, size: int, most: int) -> Cells:
         """Return the buckets of a window of `size` buckets up to the newest event, but for empty ones."""
-        return Counter(
+        counted = Counter(
             (e.action, e.ts_ms // width_ms % size)
             for e in self.events + self.late
             if e.ts_ms // width_ms > self.newest_ms // width_ms - size
         )
+        return {cell: min(count, most) for cell, count in counted.items()}
 
 
 def histories(accepted: Mapping[str, Iterable[Record]]) -> dict[bytes, History]:
@@ -108,7 +112,7 @@ def fold_differences(history: History, row: Rows) -> Iterator[tuple[str, object,
     yield from _unequal("late", int(row["late"]), len(history.late))
     for name, width, size in RESOLUTIONS:
         ours = {(a, k): n for a, part in enumerate(row[name].tolist()) for k, n in enumerate(part) if n}
-        yield from _unequal(name, ours, history.cells(width, size))
+        yield from _unequal(name, ours, history.cells(width, size, MOST[name]))
     ring = {
         (len(events) - k) % RING: (event.ts_ms, event.id_hash, event.item_hash)
         for k, event in enumerate(reversed(events[-RING:]), start=1)
