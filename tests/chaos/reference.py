@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 from builders import InputRecord
 
-from chaos.fold import History
+from chaos.fold import MOST, History
 from models.predictor import Predictor
 from models.state import RESOLUTIONS, Rows, empty_rows
 from schemas.topics import INPUTS
@@ -129,7 +129,7 @@ class Reference:
             row["late"], row["total"] = len(user.late), user.totals()
             for name, width, size in RESOLUTIONS:
                 row[name] = 0
-                for (action, bucket), count in user.cells(width, size).items():
+                for (action, bucket), count in user.cells(width, size, MOST[name]).items():
                     row[name][action, bucket] = count
             table.write(user.partition, [user.key], rows)
         self._wave(table, model, behind, -1, {user.key: len(user.events) for user in behind}, offset=0)
