@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 from builders import random_model
-from workers import Worker, final_rows, records, wait_until_committed
+from workers import PATIENCE_S, Worker, final_rows, records, wait_until_committed
 
 from models.features import TIME_BINS
 from models.model_directory import READOUT, Model, save
@@ -140,6 +140,7 @@ def test_silent_user_is_scored_without_an_event_once(settings: Settings, tmp_pat
     bands = ("low", "medium", "high")
     assert all(bands[rows[user.encode()]["band"] - 1] == message.band for user, message in last.items())
     with Worker(settings, tmp_path / "again") as worker:
+        worker.wait_until(lambda samples: samples["nextact_partitions",] == settings.partitions, PATIENCE_S)
         time.sleep(5)
         assert worker.stop() == 0
     assert [m.id for m in _silence(settings)] == [m.id for m in silent]

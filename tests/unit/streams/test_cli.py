@@ -8,10 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
+from kafka import TopicPartition
 from typer.testing import CliRunner
 
 from streams.cli import app
+from streams.clients import consumer
 from streams.local_broker import free_ports
+from streams.settings import read_settings
 
 HEAVY = ("torch", "polars", "faust", "aiokafka", "kafka", "matplotlib", "numpy", "pydantic")
 
@@ -33,6 +36,13 @@ def assert_one_line(done: subprocess.CompletedProcess[str], *words: str) -> None
     assert done.stderr.count("\n") == 1, done.stderr
     for word in words:
         assert word in done.stderr
+
+
+def _written(broker: str, topic: str) -> int:
+    """Return the number of records of a topic."""
+    with consumer(read_settings(bootstrap_servers=broker)) as reader:
+        places = [TopicPartition(topic, number) for number in reader.partitions_for_topic(topic) or ()]
+        return sum(reader.end_offsets(places).values())
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -141,12 +151,15 @@ def test_signal_ends_a_command_and_the_broker_that_it_started(number: signal.Sig
 
 def test_simulate_counts_what_it_sent_when_it_is_interrupted(embedded_broker: str) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("KAFKA_", "NEXTACT_"))}
-    kept |= {"KAFKA_BOOTSTRAP_SERVERS": embedded_broker, "NEXTACT_TOPIC_PREFIX": f"s{time.time_ns()}."}
+    prefix = f"s{time.time_ns()}."
+    kept |= {"KAFKA_BOOTSTRAP_SERVERS": embedded_broker, "NEXTACT_TOPIC_PREFIX": prefix}
     subprocess.run([sys.executable, "-m", "streams", "topics", "create"], env=kept, capture_output=True, check=True)
     command = [sys.executable, "-m", "streams", "simulate", "--rate", "100", "--users", "50", "--items", "64"]
     with subprocess.Popen(command, env=kept, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        time.sleep(3)
+        deadline_s = time.monotonic() + 60
+        while not _written(embedded_broker, prefix + "views") and time.monotonic() < deadline_s:
+            time.sleep(0.2)
         process.send_signal(signal.SIGINT)
-        printed, complaints = process.communicate(timeout=20)
+        printed, complaints = process.communicate(timeout=60)
     assert (process.returncode, complaints) == (0, "")
     assert "all acknowledged" in printed
