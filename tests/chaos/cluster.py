@@ -23,7 +23,7 @@ from streams.settings import Settings
 from streams.topics import changelog
 
 NODES = 3
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 _PREFERRED = 0
 
 

@@ -27,7 +27,7 @@ from streams.settings import Settings
 from streams.topics import create_topics
 from streams.worker import options
 
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 """A partition in which nothing new is answered for so long is stuck."""
 
 ITEMS = 500
