@@ -36,6 +36,6 @@ def test_churn(name: str) -> None:
 
     def answers(made: Log) -> Floats:
         floor = CHURN[name](made, np.arange(len(made.item)))  # even where it is handed the future to learn from
-        return np.stack(floor.activity(made, at_ms, 86_400_000), axis=1)
+        return np.stack(floor.activity(made, at_ms, 30 * 86_400_000), axis=1)
 
     assert_blind_after(answers, LOG, at_ms - 1)
