@@ -6,7 +6,7 @@ matrices: the sum is one more column of the product that gives the gradient of t
 product that makes the scores. As the loss is one number, the gradient is known but for a factor as soon as the loss is.
 """
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -19,7 +19,40 @@ _SAFE = 60.0
 """Scores up to this size may be exponents as they are: in float32 neither they nor their sum over or underflow."""
 
 
-def item_loss(query: Tensor, vectors: Tensor, bias: Tensor, target: Tensor, label_smoothing: float = 0.0) -> Tensor:
+class Drawn(NamedTuple):
+    """Items that stand for all others in the loss.
+
+    Fields:
+        rows: which, each once [drawn].
+        chance: how likely each was to be among them [drawn].
+    """
+
+    rows: Tensor
+    chance: Tensor
+
+
+def draw(items: int, count: int, generator: torch.Generator) -> Drawn:
+    """Draw items log-uniformly by their rank, so many times; an item that comes twice is one.
+
+    >>> drawn = draw(10, 100, torch.Generator().manual_seed(0))
+    >>> drawn.rows.tolist(), [round(chance, 2) for chance in drawn.chance[[0, 9]].tolist()]
+    ([0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [1.0, 0.98])
+    """
+    spread = torch.log(torch.tensor(items + 1.0))
+    rank = torch.exp(torch.rand(count, generator=generator) * spread).long()
+    rows = torch.unique(rank.clamp(1, items))
+    once = torch.log1p(1 / rows) / spread
+    return Drawn(rows - 1, -torch.expm1(count * torch.log1p(-once)))
+
+
+def item_loss(
+    query: Tensor,
+    vectors: Tensor,
+    bias: Tensor,
+    target: Tensor,
+    label_smoothing: float = 0.0,
+    drawn: Drawn | None = None,
+) -> Tensor:
     """Return the summed cross-entropy in nats of softmax(query @ vectors.T + bias).
 
     Args:
@@ -29,12 +62,15 @@ def item_loss(query: Tensor, vectors: Tensor, bias: Tensor, target: Tensor, labe
         target: of each row [n].
         label_smoothing: share of the target that is spread over all items (Szegedy et al., Rethinking the Inception
             architecture for computer vision, CVPR 2016).
+        drawn: items that stand for all in the sum, weighted by how likely they were to be drawn (Jean et al., On using
+            very large target vocabulary for neural machine translation, ACL 2015); the label is not smoothed then.
 
     >>> loss = item_loss(torch.zeros(2, 3), torch.ones(4, 3), torch.zeros(4), torch.tensor([0, 3]))
     >>> round(float(loss), 4)  # 2 ln 4
     2.7726
     """
-    loss: Tensor = _ItemLoss.apply(query, vectors, bias, target, label_smoothing)  # type: ignore[no-untyped-call]
+    smoothed = 0.0 if drawn is not None else label_smoothing
+    loss: Tensor = _ItemLoss.apply(query, vectors, bias, target, smoothed, drawn)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -47,42 +83,62 @@ class _Context(Protocol):
 class _ItemLoss(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: _Context, query: Tensor, vectors: Tensor, bias: Tensor, target: Tensor, label_smoothing: float
+        ctx: _Context,
+        query: Tensor,
+        vectors: Tensor,
+        bias: Tensor,
+        target: Tensor,
+        label_smoothing: float,
+        drawn: Drawn | None,
     ) -> Tensor:
-        ones = torch.ones(len(query), 1)
-        shift = _shift(query, vectors, bias)
-        left = torch.cat([query, ones, -shift[:, None]], 1)  # times right: the scores, shifted
-        right = torch.cat([vectors, bias[:, None], torch.ones(len(vectors), 1)], 1)
-        across = right.T.contiguous()
         width = query.shape[1]
-        d_left, d_right = torch.empty_like(left), torch.zeros_like(right)
+        every = torch.cat([vectors, bias[:, None], torch.ones(len(vectors), 1)], 1)
+        right, missing = every, torch.zeros(len(query))
+        if drawn is not None:
+            right = every[drawn.rows]
+            right[:, width] -= drawn.chance.log()
+            counted = torch.zeros(len(vectors))  # how often the sum holds the target, on average once
+            counted[drawn.rows] = 1 / drawn.chance
+            missing = 1 - counted[target]
+        wanted = every[target]
+        own = (query * wanted[:, :width]).sum(1) + wanted[:, width]
+        shift = _shift(query, right[:, :width], right[:, width], own)
+        left = torch.cat([query, torch.ones(len(query), 1), -shift[:, None]], 1)  # times right: the scores, shifted
+        own = own - shift
+        missing = missing * own.exp()
+        across = right.T.contiguous()
+        d_left, d_right, total = torch.empty_like(left), torch.zeros_like(right), torch.empty_like(own)
         for start in range(0, len(left), rows := max(_SCORES // len(right), _LEAST_ROWS)):
             block = slice(start, start + rows)
             odds = torch.mm(left[block], across).exp_()
             product = torch.mm(odds, right, out=d_left[block])
-            product[:, :-1] /= product[:, -1:]  # the last column: the sum of the odds
-            d_right.addmm_(odds.T, left[block] / product[:, -1:])
-        each = right.mean(0)
-        wanted = right[target] if label_smoothing == 0 else right[target].lerp(each, label_smoothing)
-        loss = (d_left[:, -1].log() - (left * wanted).sum(1)).sum()
-        d_query = d_left[:, :width] - wanted[:, :width]
-        d_right.index_add_(0, target, left, alpha=label_smoothing - 1)
+            total[block] = product[:, -1] + missing[block]  # the last column: the sum of the odds
+            product /= total[block, None]
+            d_right.addmm_(odds.T, left[block] / total[block, None])
+        loss = (total.log() - (1 - label_smoothing) * own).sum()
+        pull = (missing / total - (1 - label_smoothing))[:, None]
+        d_query = d_left[:, :width] + pull * wanted[:, :width]
+        d_every = d_right if drawn is None else torch.zeros_like(every).index_add_(0, drawn.rows, d_right)
+        d_every.index_add_(0, target, pull * left)
         if label_smoothing:
-            d_right -= left.sum(0) * (label_smoothing / len(right))
-        ctx.save_for_backward(d_query, d_right[:, :width], d_right[:, width])
+            each = right.mean(0)
+            loss -= label_smoothing * (left @ each).sum()
+            d_query -= label_smoothing * each[:width]
+            d_every -= left.sum(0) * (label_smoothing / len(right))
+        ctx.save_for_backward(d_query, d_every[:, :width], d_every[:, width])
         return loss
 
     @staticmethod
     def backward(ctx: _Context, *grads: Tensor) -> tuple[Tensor | None, ...]:
         d_query, d_vectors, d_bias = ctx.saved_tensors
-        return d_query * grads[0], d_vectors * grads[0], d_bias * grads[0], None, None
+        return d_query * grads[0], d_vectors * grads[0], d_bias * grads[0], None, None, None
 
 
-def _shift(query: Tensor, vectors: Tensor, bias: Tensor) -> Tensor:
+def _shift(query: Tensor, vectors: Tensor, bias: Tensor, own: Tensor) -> Tensor:
     """Return what to take off the scores of each row [n]: 0 where none can be large, else the largest."""
-    most = query.norm(dim=1) * vectors.norm(dim=1).max() + bias.abs().max()
+    most = torch.maximum(query.norm(dim=1) * vectors.norm(dim=1).max() + bias.abs().max(), own.abs())
     shift = torch.zeros(len(query))
     large = torch.nonzero(most > _SAFE)[:, 0]
     for some in torch.split(large, max(_SCORES // len(vectors), _LEAST_ROWS)):
-        shift[some] = torch.addmm(bias, query[some], vectors.T).amax(1)
+        shift[some] = torch.maximum(torch.addmm(bias, query[some], vectors.T).amax(1), own[some])
     return shift

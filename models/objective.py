@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.item_loss import item_loss
+from models.item_loss import draw, item_loss
 from models.model_directory import Heads
-from models.network import item_scores, readout, states, time_loss
+from models.network import readout, states, time_loss
 from models.sequences import IGNORED
 from models.training_table import Aims, Parts, Steps
 
@@ -95,36 +95,15 @@ def losses(
     known = torch.nonzero(aims.next_item[rows])[:, 0]
     scored = known[:item_rows]
     following = aims.next_item[rows[scored]]
-    if not len(scored):
-        item = torch.zeros(())
-    elif candidates and dropout is not None:
-        item = _sampled(weights, h[scored], following, candidates, dropout.generator)
-    else:
+    item = torch.zeros(())
+    if len(scored):
         query = h[scored] @ weights["query"]
         vectors, bias = weights["item_embedding"][1:], weights["item_bias"][1:]
-        item = item_loss(query, vectors, bias, following - 1, label_smoothing)
+        drawn = draw(len(vectors), candidates, dropout.generator) if candidates and dropout is not None else None
+        item = item_loss(query, vectors, bias, following - 1, label_smoothing, drawn)
     seen = (action != IGNORED).sum().clamp(min=1)
     outcome = functional.cross_entropy(
         logits, action, ignore_index=IGNORED, reduction="sum", label_smoothing=label_smoothing
     )
     item = item / max(len(scored), 1) * (len(known) / len(rows))
     return torch.stack([outcome / seen, item, *waits])
-
-
-def _sampled(
-    weights: dict[str, Tensor], h: Tensor, following: Tensor, candidates: int, generator: torch.Generator
-) -> Tensor:
-    """Return the summed next-item loss with a sample for the sum over all items.
-
-    Items are drawn log-uniformly by rank of frequency (the vocabulary's order) and weighted by how likely they were to
-    be drawn (Jean et al., On using very large target vocabulary for neural machine translation, ACL 2015).
-    """
-    count = len(weights["item_bias"]) - 1
-    drawn = torch.exp(torch.rand(candidates, generator=generator) * torch.log(torch.tensor(count + 1.0))).long()
-    rows = torch.unique(drawn.clamp(1, count))
-    chance = torch.log1p(1 / rows) / torch.log(torch.tensor(count + 1.0))
-    included = -torch.expm1(candidates * torch.log1p(-chance))
-    scores = item_scores(weights, h, rows) - torch.log(included)
-    scores = scores.masked_fill(rows == following[:, None], -torch.inf)
-    own = (h @ weights["query"] * weights["item_embedding"][following]).sum(1) + weights["item_bias"][following]
-    return (torch.logsumexp(torch.cat([own[:, None], scores], 1), 1) - own).sum()

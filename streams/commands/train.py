@@ -110,7 +110,7 @@ def train(
     _make(out)
     threads = threads or min(os.cpu_count() or 1, _THREADS)
     torch.set_num_threads(1)  # lanes are shared out among threads of ours: those of torch wait for each other too often
-    said: dict[str, object] = {"name": name, "seed": seed, "utc_offset_h": utc_offset_h}
+    said: dict[str, object] = {"name": name, "seed": seed, "threads": threads, "utc_offset_h": utc_offset_h}
     said |= {"leave_after_min": leave_after_min, "until": until} | read | how
     # the file's name alone: a model tells nothing about the machine that made it
     command = f"nextact train {file.name}" + "".join(

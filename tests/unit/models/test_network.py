@@ -1,20 +1,18 @@
 """The network that trains is the network that serves."""
 
-import math
 from pathlib import Path
 from zlib import crc32
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models import survival
 from models.features import GAP_EDGES_MS, TIME_BINS, Steps
 from models.log import log as sequences
 from models.model_directory import SERVED, TARGETS, Card, Model, save, shapes
-from models.network import Network, item_scores, readout, states, time_loss
-from models.objective import _sampled
+from models.network import Network, readout, states, time_loss
 from models.predictor import Predictor
 from models.sequences import inputs
 from models.simulator import Shop
@@ -125,24 +123,6 @@ def test_losses_of_events_are_probabilities_that_sum_to_one_with_survival() -> N
     came = torch.tensor([True] * TIME_BINS + [False])
     loss = time_loss(logits, bins, torch.tensor([0.0] * TIME_BINS + [1.0]), came)
     assert float(torch.exp(-loss).sum()) == pytest.approx(1, abs=1e-5)
-
-
-def test_a_sample_that_holds_every_item_gives_the_full_loss(network: Network) -> None:
-    weights = {name: weight.detach() for name, weight in network.on_grid().items()}
-    h = torch.randn(6, HIDDEN, generator=torch.Generator().manual_seed(1))
-    following = torch.tensor([1, 2, 30, 4, 4, 17])
-
-    def full(rows: int) -> float:
-        scores = item_scores(weights, h[:rows])
-        return float(nn.functional.cross_entropy(scores, following[:rows] - 1, reduction="sum"))
-
-    def sampled(rows: int, candidates: int, seed: int) -> float:
-        generator = torch.Generator().manual_seed(seed)
-        return float(_sampled(weights, h[:rows], following[:rows], candidates, generator))
-
-    assert sampled(6, 5_000, 1) == pytest.approx(full(6), rel=1e-4)
-    sums = [math.exp(sampled(1, 12, seed)) for seed in range(500)]  # of all scores, by that of the item itself
-    assert sum(sums) / len(sums) == pytest.approx(math.exp(full(1)), rel=0.1)
 
 
 def test_there_is_a_hazard_for_each_target(network: Network) -> None:
