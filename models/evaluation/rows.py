@@ -10,7 +10,7 @@ from models.log import SPLITS, Log
 from models.state import Floats, Ints
 
 _CELLS = 1 << 22  # of a batch of scores: 16 MB of float32, which malloc keeps and uses again
-_TRAIN, _VALIDATION, _TEST = (SPLITS.index(name) for name in ("train", "validation", "test"))
+_TRAIN, _VALIDATION, _TEST, _CONTEXT = range(len(SPLITS))
 
 
 class NothingToScoreError(Exception):
@@ -79,7 +79,7 @@ def with_open_ends(log: Log, split: str) -> tuple[Log, Ints, Ints]:
     sequence, early = sequence_of(log), log.ts_ms <= end_ms
     mine = np.zeros(len(log.first), bool)
     mine[sequence[log.split == code]] = True
-    cut_through = mine[sequence[(log.split != code) & early]].any()
+    cut_through = mine[sequence[(log.split != code) & (log.split != _CONTEXT) & early]].any()
     watched = np.bincount(sequence[early], minlength=len(log.first)) > 0
     if not cut_through:
         watched &= mine

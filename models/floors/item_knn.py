@@ -1,8 +1,8 @@
 """Item-kNN: the items that share the most sequences with the last one.
 
 Hidasi, Karatzoglou, Baltrunas, Tikk: Session-based recommendations with recurrent neural networks, 2016, section 4
-("Item-KNN"); regularised as in their code: co-occurrences / sqrt((n_i + 20) (n_j + 20)), the best 100 of each
-item kept.
+("Item-KNN"); regularised as in their code: sequences with both / sqrt((n_i + 20) (n_j + 20)), n_i the number of
+sequences with i; the best 100 of each item are kept.
 """
 
 import numpy as np
@@ -27,9 +27,10 @@ class ItemKnn:
 
     def __init__(self, log: Log, rows: Ints) -> None:
         size = len(log.items)
-        cells = (np.ones(len(rows), np.float32), (sequence_of(log)[rows], log.item[rows]))
-        there = csr_array(cells, shape=(len(log.first), size))  # how often each item is in each sequence
-        weight = 1 / np.sqrt(np.bincount(log.item[rows], minlength=size) + SHRINKAGE)
+        pair = np.unique(sequence_of(log)[rows] * size + log.item[rows])
+        cells = (np.ones(len(pair), np.float32), (pair // size, pair % size))
+        there = csr_array(cells, shape=(len(log.first), size))  # which items each sequence has
+        weight = 1 / np.sqrt(np.bincount(pair % size, minlength=size) + SHRINKAGE)
         items_first = there.T.tocsr()
         kept = [_best(items_first[k : k + _AT_ONCE] @ there, weight, k) for k in range(0, size, _AT_ONCE)]
         source, target, similarity = (np.concatenate(column) for column in zip(*kept, strict=True))

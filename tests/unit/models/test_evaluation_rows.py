@@ -56,6 +56,13 @@ def test_open_ends_of_whole_sequences_are_those_of_their_split() -> None:
     assert ended.names == ["s00", "s01"]
 
 
+def test_context_before_targets_does_not_make_a_cut_in_time() -> None:
+    made = small_log(["ab", "abc"], ["tt", "cee"], [[0, 10], [0, 20, 30]])
+    ended, rows, opened = with_open_ends(made, "test")
+    assert ended.first.tolist() == [0, 2]
+    assert (rows.tolist(), opened.tolist()) == ([3, 4, 5], [2])
+
+
 def test_what_comes_after_the_end_of_a_split_has_not_come() -> None:
     made = small_log(["abc", "aba"], ["tve", "tve"], [[0, 10, 30], [0, 20, 40]])
     ended, rows, opened = with_open_ends(made, "validation")

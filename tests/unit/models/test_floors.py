@@ -89,7 +89,7 @@ def test_item_knn_shares_sequences_and_shrinks_what_is_rare() -> None:
     made = small_log(["abb", "ab", "ac", "a?"], ["ttt", "tt", "tt", "vv"])
     scores = named(made, ItemKnn(made, known_rows(made, "validation")).item_scores(made, last(made)))
     assert scores["a"] == 0
-    assert scores["b"] == pytest.approx(3 / np.sqrt((3 + 20) * (3 + 20)))
+    assert scores["b"] == pytest.approx(2 / np.sqrt((3 + 20) * (2 + 20)))
     assert scores["c"] == pytest.approx(1 / np.sqrt((3 + 20) * (1 + 20)))
 
 
