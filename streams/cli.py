@@ -19,10 +19,12 @@ from streams.commands import (
     demo,
     evaluate,
     replay,
+    report,
     simulate,
     tail,
     topics,
     train,
+    user,
     worker,
 )
 from streams.errors import NextactError
@@ -111,7 +113,9 @@ app.command()(tail.tail)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(train.train)
 app.command()(evaluate.evaluate)
+app.command()(report.report)
 app.command()(backtest.backtest)
+app.add_typer(user.app, name="user")
 app.command()(convert.convert)
 app.command()(broker.broker)
 app.add_typer(benchmark.app, name="benchmark")
