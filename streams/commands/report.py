@@ -1,0 +1,101 @@
+"""`nextact report`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from models.log import Log
+    from models.report.targets import Timed
+
+
+def report(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Model directory.")],
+    file: Annotated[Path, typer.Argument(metavar="EVENTS", help="The log: Parquet, CSV or JSON lines.")],
+    out: Annotated[Path, typer.Option(help="Page to write.")] = Path("report.html"),
+    k: Annotated[int, typer.Option(min=1, help="Length of the lists of items.")] = 20,
+    exclude_seen: Annotated[
+        bool, typer.Option("--exclude-seen", help="Leave the items of the row's own history out of the lists.")
+    ] = False,
+    split: Annotated[
+        Literal["validation", "test"] | None,
+        typer.Option(help="Rows to score; by default test if there are any, else validation."),
+    ] = None,
+    by: Annotated[
+        Literal["user", "session"] | None,
+        typer.Option(help="What a sequence is; by default a session if each user has one."),
+    ] = None,
+    item_column: Annotated[str, typer.Option(help="Column that stands for the item.")] = "item_id",
+    action_column: Annotated[str, typer.Option(help="Column that stands for the action.")] = "action",
+    replicates: Annotated[int, typer.Option(min=2, help="Draws of the bootstrap over sequences.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Of these draws.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the numbers behind the page as one line.")] = False,
+) -> None:
+    """Write one HTML page with all that is known of a trained model on a log: tables and plots, nothing to load.
+
+    What the log cannot give (no times, one action) is left out, and the page says why. Hours and days are those of the
+    shop, as the model was trained.
+
+    Example:  nextact report shop-model events.parquet --out report.html
+    """
+    from streams.report.drawing import require_plots
+
+    require_plots()
+    import msgspec
+
+    from models.evaluation.rows import NothingToScoreError, split_to_score
+    from models.events_file import read_events
+    from models.log import log
+    from models.report.asked import Asked
+    from models.report.learning import learning_curves
+    from models.report.numbers import numbers
+    from streams.errors import NextactError
+    from streams.progress import counting
+    from streams.report.page import page
+
+    _check_place(out)
+    events = read_events(file, item_column, action_column)
+    try:
+        made = log(events, by)
+        model = _model(directory, made)
+        asked = Asked(split_to_score(made, split), k, exclude_seen, model.card.utc_offset_h, replicates, seed)
+        found = numbers(made, model, model.targets(), learning_curves(model.card.metrics), asked, counting)
+    except (NothingToScoreError, ValueError) as error:
+        raise NextactError(f"{file}: {error}") from None
+    part = out.with_name(f".{out.name}.part")
+    try:
+        part.write_text(page(found, model.card, file.name), "utf-8", errors="replace")
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+    if as_json:
+        about = {"out": str(out), "events": file.name, "model": model.card.name, "version": model.card.version}
+        typer.echo(msgspec.json.encode(about | {"numbers": found}).decode())
+    else:
+        typer.echo(f"{out}: {found.rows:,} {asked.split} rows of {found.sequences:,} sequences")
+
+
+def _check_place(out: Path) -> None:
+    """Refuse a place that cannot be written to before anything is worked out."""
+    from streams.errors import NextactError
+
+    if out.is_dir():
+        raise NextactError(f"--out {out} is a folder: name a file, like {out / 'report.html'}")
+    if not out.absolute().parent.is_dir():
+        raise NextactError(f"--out {out}: there is no folder {out.parent}")
+
+
+def _model(directory: Path, made: "Log") -> "Timed":
+    from models.model_directory import load_any
+    from models.report.targets import Timed
+    from streams.errors import ModelUnusable
+
+    model = load_any(directory)
+    for what, known, there in (
+        ("items", model.items, made.items),
+        ("actions", model.card.actions, made.actions),
+    ):
+        if set(known).isdisjoint(there):
+            raise ModelUnusable(f"{directory} knows none of the {what} of the log: was it trained on the same columns?")
+    return Timed(model)
