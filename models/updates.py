@@ -35,7 +35,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     threads: int = 1
     epochs: int | None = None  # at most; None: by the number of events
     patience: int = 90  # updates without a better validation before the learning rate falls, and at least two epochs
-    falls: int = 2  # times that the learning rate falls before the end
+    falls: int = 1  # times that the learning rate falls before the end
     learning_rate: float = 0.01
     weight_decay: float = 0.3
     l1: float = 0.0  # weight of the sum of the weights' sizes in the loss
