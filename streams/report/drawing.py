@@ -26,6 +26,8 @@ MOST_ACTIONS = len(COLOURS)
 
 _LONGEST = 24
 
+_NEEDED = {"matplotlib": "plots", "jinja2": "plots", "sklearn": "evaluation", "scipy": "evaluation"}
+
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: small, sharp, and in any script that the reader's fonts have
     "svg.hashsalt": "nextact",  # the same numbers give the same page
@@ -44,7 +46,7 @@ _STYLE: dict[Any, Any] = {
 
 
 class PlotsMissing(NextactError):  # noqa: N818
-    """What draws the page is not installed."""
+    """What the page is made with is not installed."""
 
 
 class Panel(NamedTuple):
@@ -73,14 +75,14 @@ class Panel(NamedTuple):
 
 
 def require_plots() -> None:
-    """Check that what draws is installed, so that nobody waits for minutes and gets no page.
+    """Check that what draws and what the floors need is installed: better refused now than after minutes.
 
     Raises:
         PlotsMissing: it is not.
     """
-    for module in ("matplotlib", "jinja2"):
+    for module, extra in _NEEDED.items():
         if find_spec(module) is None:
-            raise PlotsMissing(f"report needs {module}: `pip install 'nextact[plots]'`")
+            raise PlotsMissing(f"report needs {module}: `pip install 'nextact[{extra}]'`")
 
 
 @contextmanager

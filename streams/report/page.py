@@ -162,8 +162,8 @@ def _times(times: "Times") -> Section:
     }
     if diagrams:
         remark = (
-            " Only forecasts that were made since the scored rows begin and watched for so long count; the table "
-            "above also has older ones, picked for the silence since, and those that came true in time although watched for less."
+            " Only forecasts that were made since the scored rows begin and watched for so long count; the table above "
+            "also has older ones, picked for the silence since, and those that came true although watched for less."
         )
         panels.append(reliability_panel("time-reliability", "Does it come in time?", diagrams, remark))
     note = (
