@@ -89,9 +89,6 @@ def _count_again(
     at = user[held], action[held], bucket[held] % size
     np.subtract.at(buckets, at, buckets.dtype.type(1))
     buckets[stays] = full
-    for back in range(size):
-        passed = np.flatnonzero(last - back > new_last)
-        buckets[passed, :, (last[passed] - back) % size] = 0
     again = kept & (bucket > new_last[:, None] - size) & (bucket <= last[:, None] - size)
     np.add.at(buckets, (user[again], action[again], bucket[again] % size), buckets.dtype.type(1))
 

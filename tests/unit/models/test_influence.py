@@ -1,6 +1,7 @@
 """Influence: the prediction of a history without an event is that of a log in which it never came."""
 
 from dataclasses import replace
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from models.influence import CHURN, Influence, influence, log_odds, predicted
 from models.left_out import ring_steps, without
 from models.model_directory import OUTCOMES
 from models.state import RING, ROW, Rows, empty_rows
+from models.survival import Curves
+from models.windows import bins
 
 MODEL = random_predictor()
 ITEMS = np.append(MODEL.item_hashes[:2], 3)  # the last one of no item that the model knows
@@ -115,6 +118,24 @@ def test_places_without_an_event_have_no_influence_and_rows_stay_as_they_are() -
     for target in (*OUTCOMES, CHURN, "item"):
         assert not found.change(target)[0, 3:].any()
         assert found.change(target)[0, :3].any()
+
+
+def test_churn_without_the_newest_event_is_asked_after_the_silence_that_it_broke() -> None:
+    events = history([0, 1, 0], [START_MS, START_MS + 60_000, START_MS + 9 * HOUR])
+    before = rows_of(events.at(np.arange(2)))
+    _, hazards = MODEL.heads(before["now"], bins(before))
+    silent_ms = np.array([9 * HOUR - 60_000])
+    after_silence = Curves(hazards).silence(0, silent_ms, MODEL.card.churn.band_horizon_ms)
+    assert influence(rows_of(events), MODEL).without.of(CHURN)[2] == after_silence[0]
+
+
+def test_items_of_a_user_of_whose_items_none_is_known_are_as_popular_as_they_are() -> None:
+    events = history([0, 0, 0], [START_MS, START_MS + 1, START_MS + 2])
+    rows = rows_of(replace(events, item=np.array([5, 6, 7])))
+    every = [crc32(name.encode()) for name in MODEL.items]
+    bias = MODEL.item_bias[1:].astype(float)
+    found = predicted(rows, MODEL, as_of_ms(rows), np.array(every))
+    assert found.items[0] == pytest.approx(np.exp(bias) / np.exp(bias).sum())
 
 
 def test_full_bucket_stays_full() -> None:
