@@ -1,6 +1,7 @@
 """A trained model as a predictor of the rows of a log, to be judged next to any other.
 
-The recurrent states are those of serving to the last bit, made for whole sequences at once.
+The recurrent states of a GRU are those of serving to the last bit, made for whole sequences at once. Other networks
+are not served: theirs are those of training.
 """
 
 from typing import NamedTuple
@@ -9,15 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.cells.sizes import SERVED_NETWORK
 from models.expected_events import expected_events
 from models.grid import EMBEDDING_UNIT, STATE_UNIT, WEIGHT_UNIT, on_grid
 from models.log import Log
 from models.model_directory import Model
-from models.network import readout
+from models.network import CELLS, readout
+from models.reading import Reading
 from models.recurrence import Recurrence, States
 from models.sequences import Inputs, inputs
 from models.state import HIDDEN, Floats, Ints
 from models.survival import Curves
+from models.training_table import steps as tensors
 
 _LIMITS = {"item_input": 8, "hidden": 8, "item_embedding": 8}
 
@@ -27,7 +31,7 @@ class _Read(NamedTuple):
 
     log: Log
     steps: Inputs
-    after: States
+    after: States | Floats
     vectors: Tensor
     bias: Tensor
 
@@ -49,7 +53,7 @@ class Learned:
         }
         self._exact = grid
         self._weights = {name: torch.from_numpy(w.astype(np.float32)) for name, w in grid.items()}
-        self._recurrence = Recurrence(grid["hidden"], grid["hidden_bias"])
+        self._served = model.card.network == SERVED_NETWORK
         self._read: _Read | None = None
 
     def item_scores(self, log: Log, rows: Ints) -> Floats:
@@ -96,8 +100,8 @@ class Learned:
         curves = self._curves(log, rows, follows=True)
         return 1 - curves.silence(0, silent_ms, horizon_ms), expected_events(curves, silent_ms, horizon_ms)
 
-    def states(self, log: Log) -> States:
-        """Return the recurrent state after each event in units of `grid.STATE_UNIT` [events, HIDDEN]."""
+    def states(self, log: Log) -> States | Floats:
+        """Return what the heads read after each event [events, HIDDEN]; of a GRU in units of `grid.STATE_UNIT`."""
         return self._of(log).after
 
     def _curves(self, log: Log, rows: Ints, *, follows: bool = False) -> Curves:
@@ -119,8 +123,8 @@ class Learned:
         read = self._of(log)
         h = read.after[np.maximum(rows - 1, 0)]
         if not follows:
-            h = np.where(read.steps.begins[rows, None], np.int16(0), h)
-        return torch.from_numpy(h * np.float32(STATE_UNIT))
+            h = np.where(read.steps.begins[rows, None], h.dtype.type(0), h)
+        return torch.from_numpy(h * np.float32(STATE_UNIT if self._served else 1))
 
     def _of(self, log: Log) -> _Read:
         if self._read is None or self._read.log is not log:
@@ -128,8 +132,16 @@ class Learned:
             row = {name: k for k, name in enumerate(self.items, 1)}
             rows = torch.tensor([row.get(name, 0) for name in log.items])
             bias = torch.where(rows > 0, self._weights["item_bias"][rows], -torch.inf)
-            self._read = _Read(log, steps, self._run(log, steps), self._weights["item_embedding"][rows], bias)
+            after = self._run(log, steps) if self._served else self._run_as_trained(log, steps)
+            self._read = _Read(log, steps, after, self._weights["item_embedding"][rows], bias)
         return self._read
+
+    def _run_as_trained(self, log: Log, made: Inputs) -> Floats:
+        after = np.zeros((len(made.item), HIDDEN), np.float32)
+        reading = Reading(log.first, np.diff(log.first, append=len(made.item)))
+        for events, found in reading.after(CELLS[self.card.network], self._weights, tensors(made)):
+            after[events.numpy()] = found.numpy()
+        return after
 
     def _run(self, log: Log, steps: Inputs) -> States:
         """Step all sequences together: the k-th event of each in one call."""
@@ -142,6 +154,7 @@ class Learned:
         hour = steps.hour + start["hour_of_week"] if self.card.heads.timed else np.full(len(item), start["nothing"])
         other = np.stack([steps.action_gap, hour, steps.context + start["context"]], 1)
 
+        recurrence = Recurrence(self._exact["hidden"], self._exact["hidden_bias"])
         after = np.zeros((len(item), HIDDEN), np.int16)
         lengths = np.diff(log.first, append=len(item))
         longest = log.first[np.argsort(-lengths, kind="stable")]
@@ -150,6 +163,6 @@ class Learned:
         for step, count in enumerate(active):
             events = longest[:count] + step
             ones = np.ones(count, np.int64)
-            h = self._recurrence.advance(h[:count], ones, item[events], table, other[events], others)
+            h = recurrence.advance(h[:count], ones, item[events], table, other[events], others)
             after[events] = h
         return after

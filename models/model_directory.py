@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from safetensors.numpy import save as serialize
 
+from models.cells.sizes import NETWORKS, SERVED_NETWORK
 from models.features import CONTEXTS, GAPS, HOURS_OF_WEEK, TIME_BINS
 from models.state import ACTIONS, HIDDEN, RESOLUTIONS, Floats
 from models.windows import BINS
@@ -91,7 +92,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Fals
     format: int = FORMAT
     name: str
     version: str = ""  # first 12 hex digits of the content's SHA-256; written by `save`
-    network: str = "gru"
+    network: str = SERVED_NETWORK  # one of `cells.sizes.NETWORKS`
     hidden: int = HIDDEN
     actions: tuple[str, ...] = ACTIONS
     targets: tuple[str, ...] = TARGETS
@@ -118,10 +119,10 @@ class Model(msgspec.Struct, frozen=True):
     weights: dict[str, Floats]
 
 
-def shapes(items: int, heads: Heads = SERVED) -> dict[str, tuple[int, ...]]:
+def shapes(items: int, heads: Heads = SERVED, network: str = SERVED_NETWORK) -> dict[str, tuple[int, ...]]:
     """Return the name and shape of every tensor of a model with so many items.
 
-    Gates stand in the order r, z, n along the last axis of width 3 * HIDDEN:
+    Of the GRU, the gates stand in the order r, z, n along the last axis of width 3 * HIDDEN:
     `x = item_embedding[i] @ item_input + action_gap[a * GAPS + g] + hour_of_week[w] + context[c]`,
     `r, z = sigmoid(x_rz + h @ hidden_rz)`, `n = tanh(x_n + r * (h @ hidden_n + hidden_bias))`, `h' = (1 - z) * n + z
     * h` (Cho et al. 2014, in the variant of Chung et al. 2014 with the reset gate after the product). The initial
@@ -131,16 +132,15 @@ def shapes(items: int, heads: Heads = SERVED) -> dict[str, tuple[int, ...]]:
     item.
     Without times, `action_gap` has one row an action, and there are no hours and windows.
     """
-    gates = 3 * HIDDEN
-    of_time = {"hour_of_week": (HOURS_OF_WEEK, gates), "window": (heads.features * BINS, heads.readout)}
+    width, _, own = NETWORKS[network]
+    of_time = {"hour_of_week": (HOURS_OF_WEEK, width), "window": (heads.features * BINS, heads.readout)}
     return {
         "item_embedding": (items + 1, HIDDEN),
         "item_bias": (items + 1,),
-        "item_input": (HIDDEN, gates),
-        "action_gap": (len(heads.actions) * (GAPS if heads.timed else 1), gates),
-        "context": (CONTEXTS, gates),
-        "hidden": (HIDDEN, gates),
-        "hidden_bias": (HIDDEN,),
+        "item_input": (HIDDEN, width),
+        "action_gap": (len(heads.actions) * (GAPS if heads.timed else 1), width),
+        "context": (CONTEXTS, width),
+        **own,
         "query": (HIDDEN, HIDDEN),
         "readout": (HIDDEN, heads.readout),
         "readout_bias": (heads.readout,),
@@ -155,7 +155,7 @@ def save(model: Model, directory: Path) -> Model:
         OSError: the directory cannot be written.
     """
     weights = {name: np.ascontiguousarray(w, np.float32) for name, w in model.weights.items()}
-    _check(directory, model.card.heads, len(model.items), weights)
+    _check(directory, model.card, len(model.items), weights)
     card = msgspec.structs.replace(model.card, version=_version(model.card, model.items, weights))
     directory.mkdir(parents=True, exist_ok=True)
     contents = {
@@ -179,9 +179,14 @@ def load(directory: Path) -> Model:
     """Read a model to serve.
 
     Raises:
-        ModelDirectoryError: a file is missing or broken, or does not fit the others; the model is of other actions.
+        ModelDirectoryError: a file is missing or broken, or does not fit the others; the model is of other actions, or
+            of a network that is only compared.
     """
     model = load_any(directory)
+    if model.card.network != SERVED_NETWORK:
+        raise ModelDirectoryError(
+            f"{directory} is a {model.card.network}, and only a {SERVED_NETWORK} is served: {_ADVICE}"
+        )
     if model.card.heads != SERVED:
         timeless = "" if model.card.targets else " and knows no times"
         raise ModelDirectoryError(
@@ -192,7 +197,7 @@ def load(directory: Path) -> Model:
 
 
 def load_any(directory: Path) -> Model:
-    """Read a model of any actions.
+    """Read a model of any actions and any network.
 
     Raises:
         ModelDirectoryError: a file is missing or broken, or does not fit the others.
@@ -206,16 +211,16 @@ def load_any(directory: Path) -> Model:
         weights = load_file(directory / "weights.safetensors")
     except (OSError, UnicodeDecodeError, msgspec.MsgspecError, SafetensorError) as error:
         raise ModelDirectoryError(f"{directory} is broken ({error}): copy it again, or {_ADVICE}") from None
-    if card.format != FORMAT or card.hidden != HIDDEN or card.network != "gru":
+    if card.format != FORMAT or card.hidden != HIDDEN or card.network not in NETWORKS:
         raise ModelDirectoryError(f"{directory} (format {card.format}) is not for this version of nextact: {_ADVICE}")
-    _check(directory, card.heads, len(items), weights)
+    _check(directory, card, len(items), weights)
     if card.version != _version(card, items, weights):
         raise ModelDirectoryError(f"{directory} holds files of different models: copy it again, or {_ADVICE}")
     return Model(card, items, weights)
 
 
-def _check(directory: Path, heads: Heads, items: int, weights: dict[str, Floats]) -> None:
-    for name, shape in shapes(items, heads).items():
+def _check(directory: Path, card: Card, items: int, weights: dict[str, Floats]) -> None:
+    for name, shape in shapes(items, card.heads, card.network).items():
         if name not in weights or weights[name].shape != shape or not np.isfinite(weights[name]).all():
             fault = f"tensor {name} is not a finite array of shape {shape}"
             raise ModelDirectoryError(f"{directory} holds no model ({fault}): copy it again, or {_ADVICE}")

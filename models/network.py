@@ -1,18 +1,24 @@
 """The network as it trains, in torch: the equations of `model_directory.shapes`, on the grid of `models.grid`.
 
-Weights and states are rounded as in serving while gradients pass as if they were not (straight-through: Bengio et al.,
-Estimating or propagating gradients through stochastic neurons, 2013), so that export changes nothing.
+Tables and heads are the same whichever cell makes the states. Weights are rounded as in serving while gradients pass as
+if they were not (straight-through: Bengio et al., Estimating or propagating gradients through stochastic neurons,
+2013), so that export changes nothing.
 """
 
 from collections.abc import Iterator
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.cells.cell import Cell
+from models.cells.gru import Gru
+from models.cells.lru import Lru
+from models.cells.lstm import Lstm
+from models.cells.sizes import SERVED_NETWORK
+from models.cells.transformer import Transformer
 from models.features import HOURS_OF_WEEK, TIME_BINS
-from models.grid import EMBEDDING_UNIT, STATE_UNIT, WEIGHT_UNIT
+from models.grid import EMBEDDING_UNIT, WEIGHT_UNIT
 from models.model_directory import SERVED, Heads, shapes
 from models.state import HIDDEN, Floats
 from models.windows import BINS
@@ -21,7 +27,9 @@ LIMIT = 8.0
 """Largest size of a weight."""
 
 DAYS = 7
-_SPREAD = {"item_embedding": 0.1, "item_input": HIDDEN**-0.5, "hidden": HIDDEN**-0.5, "query": HIDDEN**-0.5}
+_SPREAD = {"item_embedding": 0.1, "item_input": HIDDEN**-0.5, "query": HIDDEN**-0.5}
+CELLS: dict[str, Cell] = {"gru": Gru(), "lstm": Lstm(), "transformer": Transformer(), "lru": Lru()}
+"""What makes the states, by the name of the network."""
 
 
 class Network(nn.Module):
@@ -34,18 +42,23 @@ class Network(nn.Module):
         items: number of known items.
         generator: makes the first weights.
         heads: what it tells apart and predicts.
+        kind: one of `CELLS`.
     """
 
-    def __init__(self, items: int, generator: torch.Generator, heads: Heads = SERVED) -> None:
+    def __init__(
+        self, items: int, generator: torch.Generator, heads: Heads = SERVED, kind: str = SERVED_NETWORK
+    ) -> None:
         super().__init__()
-        self.heads = heads
-        learnt = shapes(items, heads)
+        self.heads, self.cell = heads, CELLS[kind]
+        learnt, own = shapes(items, heads, kind), self.cell.sizes.own
         if heads.timed:
-            del learnt["hour_of_week"]
-            learnt |= {"day_of_week": (DAYS, 3 * HIDDEN), "hour_of_day": (HOURS_OF_WEEK // DAYS, 3 * HIDDEN)}
+            _, width = learnt.pop("hour_of_week")
+            learnt |= {"day_of_week": (DAYS, width), "hour_of_day": (HOURS_OF_WEEK // DAYS, width)}
         for name, shape in learnt.items():
-            first = torch.randn(shape, generator=generator) * _SPREAD.get(name, 0.0)
-            self.register_parameter(name, nn.Parameter(first))
+            spread = shape[0] ** -0.5 if name in own and not name.endswith("bias") else _SPREAD.get(name, 0.0)
+            first = torch.randn(shape, generator=generator) * spread
+            given = self.cell.first(name, shape) if name in own else None
+            self.register_parameter(name, nn.Parameter(first if given is None else given))
 
     def on_grid(self) -> dict[str, Tensor]:
         """Return all weights as serving rounds them, with the gradient of the weights themselves."""
@@ -59,7 +72,7 @@ class Network(nn.Module):
         learnt = dict(self.named_parameters())
         if self.heads.timed:
             day, hour = learnt.pop("day_of_week"), learnt.pop("hour_of_day")
-            yield "hour_of_week", (day[:, None] + hour).reshape(HOURS_OF_WEEK, 3 * HIDDEN)
+            yield "hour_of_week", (day[:, None] + hour).reshape(HOURS_OF_WEEK, -1)
         yield from learnt.items()
 
 
@@ -68,10 +81,8 @@ def _rounded(name: str, weight: Tensor) -> Tensor:
     return torch.round(weight.detach() / unit).mul_(unit).clamp_(-LIMIT, LIMIT)
 
 
-def states(
-    weights: dict[str, Tensor], item: Tensor, action_gap: Tensor, hour: Tensor, context: Tensor, keep: Tensor, h: Tensor
-) -> Tensor:
-    """Return the recurrent state after each step [steps, lanes, HIDDEN].
+def inputs(weights: dict[str, Tensor], item: Tensor, action_gap: Tensor, hour: Tensor, context: Tensor) -> Tensor:
+    """Return the input of each step [steps, lanes, `Sizes.inputs`].
 
     Args:
         weights: `Network.on_grid`.
@@ -79,66 +90,11 @@ def states(
         action_gap: row of the table of this name [steps, lanes].
         hour: row of `hour_of_week` [steps, lanes]; a network without times has none.
         context: row of the table of this name [steps, lanes].
-        keep: 0 where a user's first event stands, else 1 [steps, lanes].
-        h: state before the first step [lanes, HIDDEN].
     """
     x = functional.embedding(item, weights["item_embedding"]) @ weights["item_input"]
     x = x + functional.embedding(action_gap, weights["action_gap"])
     x = x + functional.embedding(context, weights["context"])
-    if "hour_of_week" in weights:
-        x = x + functional.embedding(hour, weights["hour_of_week"])
-    result: Tensor = _Recurrence.apply(  # type: ignore[no-untyped-call]
-        x, keep.to(x.dtype)[:, :, None], h, weights["hidden"], weights["hidden_bias"]
-    )
-    return result
-
-
-class _Context(Protocol):
-    saved_tensors: tuple[Tensor, ...]
-
-    def save_for_backward(self, *tensors: Tensor) -> None: ...
-
-
-class _Recurrence(torch.autograd.Function):
-    """All steps of the recurrence; its gradient by hand is twice as fast as the recorded one of so many small steps."""
-
-    @staticmethod
-    def forward(ctx: _Context, x: Tensor, keep: Tensor, h: Tensor, hidden: Tensor, hidden_bias: Tensor) -> Tensor:
-        gates, candidates, before, after = (torch.empty_like(x[..., :n]) for n in (2 * HIDDEN, HIDDEN, HIDDEN, HIDDEN))
-        products = torch.empty_like(before)  # h @ hidden_n + hidden_bias
-        for t in range(len(x)):
-            torch.mul(h, keep[t], out=before[t])
-            product = before[t] @ hidden  # [lanes, 3 * HIDDEN]
-            torch.add(x[t, :, : 2 * HIDDEN], product[:, : 2 * HIDDEN], out=gates[t]).sigmoid_()
-            torch.add(product[:, 2 * HIDDEN :], hidden_bias, out=products[t])
-            n = torch.addcmul(x[t, :, 2 * HIDDEN :], gates[t, :, :HIDDEN], products[t], out=candidates[t]).tanh_()
-            h = torch.lerp(n, before[t], gates[t, :, HIDDEN:], out=after[t])
-            h.div_(STATE_UNIT).round_().mul_(STATE_UNIT)
-        ctx.save_for_backward(keep, hidden, gates, candidates, products, before)
-        return after
-
-    @staticmethod
-    def backward(ctx: _Context, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        keep, hidden, gates, candidates, products, before = ctx.saved_tensors
-        r, z = gates[..., :HIDDEN], gates[..., HIDDEN:]
-        # factors of the state's gradient that need no state: all steps at once
-        to_n = (1 - z) * (1 - candidates**2)
-        to_z = (before - candidates) * z * (1 - z)
-        to_r = products * r * (1 - r)
-        dx = to_n.new_empty(*to_n.shape[:2], 3 * HIDDEN)
-        d_product = torch.empty_like(dx)
-        dh = torch.zeros_like(before[0])
-        for t in range(len(dx) - 1, -1, -1):
-            dh = dh + grads[0][t]
-            dn = torch.mul(dh, to_n[t], out=dx[t, :, 2 * HIDDEN :])
-            torch.mul(dn, to_r[t], out=dx[t, :, :HIDDEN])
-            torch.mul(dh, to_z[t], out=dx[t, :, HIDDEN : 2 * HIDDEN])
-            d_product[t, :, : 2 * HIDDEN] = dx[t, :, : 2 * HIDDEN]
-            torch.mul(dn, r[t], out=d_product[t, :, 2 * HIDDEN :])
-            dh = torch.addmm(dh * z[t], d_product[t], hidden.T) * keep[t]
-        flat = d_product.reshape(-1, 3 * HIDDEN)
-        d_hidden = before.reshape(-1, HIDDEN).T @ flat
-        return dx, None, dh, d_hidden, flat[:, 2 * HIDDEN :].sum(0)
+    return x + functional.embedding(hour, weights["hour_of_week"]) if "hour_of_week" in weights else x
 
 
 def readout(weights: dict[str, Tensor], heads: Heads, h: Tensor, window_bins: Tensor) -> tuple[Tensor, Tensor]:

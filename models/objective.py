@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.cells.cell import Cell
 from models.item_loss import draw, item_loss
 from models.model_directory import Heads
-from models.network import readout, states, time_loss
+from models.network import inputs, readout, time_loss
 from models.sequences import IGNORED
 from models.training_table import Aims, Parts, Steps
 
@@ -48,14 +49,25 @@ class Dropout(NamedTuple):
     generator: torch.Generator
 
 
-def run(weights: dict[str, Tensor], steps: Steps, events: Tensor, h: Tensor, dropout: Dropout | None = None) -> Tensor:
-    """Return the states after steps of lanes [steps, lanes, HIDDEN]; events are as `lanes.fill` plans them."""
+def run(
+    cell: Cell, weights: dict[str, Tensor], steps: Steps, events: Tensor, state: Tensor, dropout: Dropout | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return what the heads read after steps of lanes [steps, lanes, HIDDEN], and the state after the last.
+
+    Args:
+        cell: makes the states.
+        weights: `Network.on_grid`.
+        steps: inputs of all events.
+        events: as `lanes.fill` plans them [steps, lanes].
+        state: before the first step [lanes, `Sizes.state`].
+        dropout: hides items.
+    """
     rows = events.clamp(min=0)
     item = steps.item[rows]
     if dropout is not None:
         item = item * (torch.rand(item.shape, generator=dropout.generator) >= dropout.items)
-    begun = ~steps.begins[rows]
-    return states(weights, item, steps.action_gap[rows], steps.hour[rows], steps.context[rows], begun, h)
+    x = inputs(weights, item, steps.action_gap[rows], steps.hour[rows], steps.context[rows])
+    return cell.run(weights, x, ~steps.begins[rows], state)
 
 
 def losses(

@@ -60,7 +60,8 @@ def train(
 
     Args:
         log: sequences; test and context rows are history only.
-        card: what the model is for (name, shop's time, when silence is leaving, horizons); the rest is filled in.
+        card: what the model is for (name, network, shop's time, when silence is leaving, horizons); the rest is
+            filled in.
         options: how to train.
         report: told of the progress.
         folder: where to keep a checkpoint after each epoch until the training has ended by itself.
@@ -78,8 +79,8 @@ def train(
         item_count=options.item_count,
         item_cap=options.item_cap,
     )
-    validation = Validation(made)
-    network = Network(len(made.items), torch.Generator().manual_seed(options.seed), made.heads)
+    network = Network(len(made.items), torch.Generator().manual_seed(options.seed), made.heads, card.network)
+    validation = Validation(made, network.cell)
     _start_at_floors(network, validation)
     marks = {"log": fingerprint(log), "card": to_builtins(msgspec.structs.replace(card, command="", data={}))}
     asked = {f"option {name.replace('_', '-')}": value for name, value in to_builtins(options).items()}

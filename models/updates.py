@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from models import lanes
 from models.network import Network
 from models.objective import Dropout, losses, run, weighted
-from models.state import HIDDEN
 from models.training_table import Parts
 
 _VISITS = 20_000_000  # events seen over all epochs at most, where the number of epochs is not given
@@ -58,7 +57,7 @@ class _Share(NamedTuple):
 class _Learnt(NamedTuple):
     """What one thread found: states after its steps, summed loss, number of rows, gradients of the weights."""
 
-    h: Tensor
+    state: Tensor
     loss: float
     rows: int
     gradients: tuple[Tensor, ...]
@@ -111,22 +110,22 @@ class Updates:
     def epoch(self) -> Iterator[tuple[float, float]]:
         """Yield the share of the epoch that is done and the mean loss so far, after each update."""
         plan = torch.from_numpy(lanes.fill(self._log.log.first, self._lengths, self._lanes, self.rng))
-        h = torch.zeros(plan.shape[1], HIDDEN)
+        state = torch.zeros(plan.shape[1], self.network.cell.sizes.state)
         total, rows, done = 0.0, 0, 0
         with ThreadPoolExecutor(len(self._shares)) as threads:
             for events in torch.split(plan, _STEPS):
-                h, loss, learnt = self._update(events, h, threads)
+                state, loss, learnt = self._update(events, state, threads)
                 total, rows, done = total + loss, rows + learnt, done + len(events)
                 yield done / len(plan), total / max(rows, 1)
 
-    def _update(self, events: Tensor, h: Tensor, threads: ThreadPoolExecutor) -> tuple[Tensor, float, int]:
+    def _update(self, events: Tensor, state: Tensor, threads: ThreadPoolExecutor) -> tuple[Tensor, float, int]:
         weights = self.network.on_grid()
         leaves = {name: weight.detach().requires_grad_() for name, weight in weights.items()}
 
         def learn(share: _Share) -> _Learnt:
-            return self._learn(leaves, events[:, share.lanes], h[share.lanes], share.dropout, _STEPS * len(h))
+            return self._learn(leaves, events[:, share.lanes], state[share.lanes], share.dropout, _STEPS * len(state))
 
-        busy = [share for share in self._shares if share.lanes.start < len(h)]
+        busy = [share for share in self._shares if share.lanes.start < len(state)]
         done = list(threads.map(learn, busy) if len(busy) > 1 else map(learn, busy))
         gradients = [torch.stack(found).sum(0) for found in zip(*(part.gradients for part in done), strict=True)]
         self.optimizer.zero_grad()
@@ -139,15 +138,16 @@ class Updates:
         with torch.no_grad():
             for mean, weight in zip(self.average.parameters(), self.network.parameters(), strict=True):
                 mean.lerp_(weight, 1 / min(self.count, _AVERAGED))
-        return torch.cat([part.h for part in done]), sum(part.loss for part in done), sum(part.rows for part in done)
+        after = torch.cat([part.state for part in done])
+        return after, sum(part.loss for part in done), sum(part.rows for part in done)
 
-    def _learn(self, weights: dict[str, Tensor], events: Tensor, h: Tensor, dropout: Dropout, full: int) -> _Learnt:
+    def _learn(self, weights: dict[str, Tensor], events: Tensor, state: Tensor, dropout: Dropout, full: int) -> _Learnt:
         """Learn from steps of lanes; the gradients of a piece that is not full say less."""
-        after = run(weights, self._log.steps, events, h, dropout)
+        after, state = run(self.network.cell, weights, self._log.steps, events, state, dropout)
         learnt = (events >= 0) & self._log.train.known[events]
         rows, options = events[learnt], self._options
         if not len(rows):
-            return _Learnt(after[-1].detach(), 0.0, 0, tuple(torch.zeros_like(weight) for weight in weights.values()))
+            return _Learnt(state.detach(), 0.0, 0, tuple(torch.zeros_like(weight) for weight in weights.values()))
         by_head = losses(
             weights,
             self._log,
@@ -164,4 +164,4 @@ class Updates:
             sizes = torch.stack([weight.abs().sum() for name, weight in weights.items() if not name.endswith("bias")])
             aim = aim + options.l1 / len(self._shares) * sizes.sum()
         gradients = torch.autograd.grad(aim, list(weights.values()), materialize_grads=True)
-        return _Learnt(after[-1].detach(), float(loss.detach()) * len(rows), len(rows), gradients)
+        return _Learnt(state.detach(), float(loss.detach()) * len(rows), len(rows), gradients)

@@ -8,16 +8,17 @@ import torch
 from torch import Tensor
 
 from models import lanes
+from models.cells.cell import Cell
 from models.features import TIME_BINS
 from models.model_directory import Heads
 from models.network import item_scores, time_loss
-from models.objective import losses, names, run, weighted
+from models.objective import losses, names, weighted
+from models.reading import Reading
 from models.sequences import IGNORED, Times
 from models.state import HIDDEN, Floats, Ints
 from models.training_table import Parts, observed
 
 TOP = 20
-_LANES, _STEPS = 256, 128
 _SCORES = 200_000_000  # item scores computed at most for one validation: bounds the next item's rows
 _BLOCK = 1024
 
@@ -57,16 +58,17 @@ class Validation:
 
     Args:
         log: ready for training.
+        cell: makes the states.
     """
 
-    def __init__(self, log: Parts) -> None:
-        self._log = log
+    def __init__(self, log: Parts, cell: Cell) -> None:
+        self._log, self._cell = log, cell
         self._rows = torch.nonzero(log.validation.known)[:, 0]
         past = torch.nonzero(log.train.known)[:, 0]
         self._place = torch.full((len(log.action),), -1)
         self._place[self._rows] = torch.arange(len(self._rows))
         lengths = lanes.reach(log.log.first, log.validation.known.numpy())
-        self._plan = torch.from_numpy(lanes.fill(log.log.first, lengths, _LANES, np.random.default_rng(0)))
+        self._reading = Reading(log.log.first, lengths)
         self._item_rows = max(_SCORES // max(len(log.items), 1), _BLOCK)
         aims = log.train
         self.rates = outcome_rates(log.action[past.numpy()], aims.next_action[past].numpy(), log.heads)
@@ -85,11 +87,8 @@ class Validation:
 
     def _states(self, weights: dict[str, Tensor]) -> Tensor:
         kept = torch.empty(len(self._rows), HIDDEN)
-        h = torch.zeros(self._plan.shape[1], HIDDEN)
-        for events in torch.split(self._plan, _STEPS):
-            after = run(weights, self._log.steps, events, h)
-            h = after[-1]
-            place = torch.where(events >= 0, self._place[events.clamp(min=0)], -1)
+        for events, after in self._reading.after(self._cell, weights, self._log.steps):
+            place = self._place[events]
             kept[place[place >= 0]] = after[place >= 0]
         return kept
 
@@ -103,16 +102,18 @@ class Validation:
         if not len(rows):
             return {"rows": 0}
         h = self._states(weights)
-        means = losses(weights, log, aims, rows, h, item_rows=self._item_rows).tolist()
-        by_head = dict(zip(names(log.heads), means, strict=True))
+        means = losses(weights, log, aims, rows, h, item_rows=self._item_rows)
+        by_head = dict(zip(names(log.heads), means.tolist(), strict=True))
         outcome = aims.next_action[rows].numpy()
         seen = outcome != IGNORED
         action, outcome = log.action[rows.numpy()][seen], outcome[seen]
         followed = torch.nonzero(aims.has_next[rows])[: self._item_rows, 0]
         following = aims.next_item[rows[followed]]
+        gains = _gains(weights, h[followed], following)
         popular = 1 + np.argsort(-self.item_counts[1:], kind="stable")[:TOP]
         return {
             "rows": len(rows),
+            "loss": float(weighted(means)),
             "next_action": {
                 "log_loss": by_head["next_action"],
                 "prior_log_loss": _mean(-np.log(self.rates[-1, outcome])),
@@ -120,7 +121,8 @@ class Validation:
             },
             "next_item": {
                 "log_loss": by_head["next_item"] / max(_mean((aims.next_item[rows] > 0).float().numpy()), 1e-9),
-                f"recall_at_{TOP}": _mean(_hits(weights, h[followed], following)),
+                f"recall_at_{TOP}": _mean((gains > 0).astype(np.float64)),
+                f"ndcg_at_{TOP}": _mean(gains),
                 f"popularity_recall_at_{TOP}": _mean(np.isin(following.numpy(), popular).astype(np.float64)),
                 "known_share": _mean((following > 0).float().numpy()),
             },
@@ -143,10 +145,12 @@ def _mean(values: Floats) -> float:
     return float(values.mean()) if len(values) else 0.0
 
 
-def _hits(weights: dict[str, Tensor], h: Tensor, following: Tensor) -> Floats:
-    found = [torch.zeros(0, dtype=torch.bool)]
+def _gains(weights: dict[str, Tensor], h: Tensor, following: Tensor) -> Floats:
+    """Return 1 / log2(1 + rank) of the item that came, 0 beyond the first `TOP`."""
+    found = [torch.zeros(0)]
     for some, wanted in zip(torch.split(h, _BLOCK), torch.split(following, _BLOCK), strict=True):
         best = item_scores(weights, some).topk(min(TOP, len(weights["item_bias"]) - 1)).indices + 1
-        found.append((best == wanted[:, None]).any(1))
-    hits: Floats = torch.cat(found).float().numpy()
-    return hits
+        worth = 1 / torch.log2(torch.arange(best.shape[1]) + 2)
+        found.append(((best == wanted[:, None]) * worth).sum(1))
+    gains: Floats = torch.cat(found).numpy()
+    return gains

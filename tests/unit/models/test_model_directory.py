@@ -124,7 +124,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "format of the future": (lambda d: edit_card(d, format=99), r"\(format 99\) is not for this version.*: train one"),
     "other actions": (lambda d: edit_card(d, actions=["view"]), "tensor action_gap is not .*train one"),
     "other size": (lambda d: edit_card(d, hidden=32), "is not for this version .*: train one"),
-    "other network": (lambda d: edit_card(d, network="lstm"), "is not for this version .*: train one"),
+    "other network": (lambda d: edit_card(d, network="mlp"), "is not for this version .*: train one"),
     "tensor missing": (lambda d: edit_weights(d, hidden=None), "tensor hidden is not .*train one"),
     "tensor of another shape": (
         lambda d: edit_weights(d, query=np.zeros((2, 2), np.float32)),

@@ -12,7 +12,8 @@ from models import survival
 from models.features import GAP_EDGES_MS, TIME_BINS, Steps
 from models.log import log as sequences
 from models.model_directory import SERVED, TARGETS, Card, Model, save, shapes
-from models.network import Network, readout, states, time_loss
+from models.network import Network, readout, time_loss
+from models.network import inputs as read_in
 from models.predictor import Predictor
 from models.sequences import inputs
 from models.simulator import Shop
@@ -60,7 +61,8 @@ def test_states_and_heads_of_training_equal_those_of_serving(network: Network, t
     with torch.no_grad():
         columns = (made.item, made.action_gap, made.hour, made.context, ~made.begins)
         item, action_gap, hour, context, keep = (torch.from_numpy(column)[:, None] for column in columns)
-        after = states(weights, item, action_gap, hour, context, keep, torch.zeros(1, HIDDEN))
+        x = read_in(weights, item, action_gap, hour, context)
+        after, _ = network.cell.run(weights, x, keep, torch.zeros(1, HIDDEN))
         trained = after[ends, 0]
         logits, hazards = readout(weights, SERVED, trained, torch.from_numpy(made.window_bins[ends]))
     assert (made.item > 0).any()
@@ -80,7 +82,7 @@ def test_gradient_by_hand_equals_the_recorded_one(network: Network) -> None:
     wanted = torch.randn(steps, lanes, HIDDEN, generator=generator)
 
     def by_hand(weights: dict[str, Tensor]) -> Tensor:
-        return states(weights, item, action_gap, hour, context, keep, start)
+        return network.cell.run(weights, read_in(weights, item, action_gap, hour, context), keep, start)[0]
 
     def recorded(weights: dict[str, Tensor]) -> Tensor:
         x = weights["item_embedding"][item] @ weights["item_input"] + weights["action_gap"][action_gap]

@@ -1,0 +1,1 @@
+"""Networks that make the state of a user from its events: one interface, four published ways."""
