@@ -1,7 +1,7 @@
 """How pictures look: colours that everyone can tell apart, names from data made harmless, SVG as text."""
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from io import StringIO
@@ -134,6 +134,12 @@ def dodged(axes: "Axes", labels: Sequence[str], series: "dict[str, list[Figure]]
         axes.errorbar(place, values, errors(figures), label=shown(name), **style)
     axes.set_xticks(range(len(labels)), labels)
     axes.grid(visible=False, axis="x")
+
+
+def from_nothing(axes: "Axes", figures: "Iterable[Figure]") -> None:
+    """Let the axis of shares begin at 0 and end above the highest interval."""
+    highest = max((max(figure.value, figure.high) for figure in figures if figure.value == figure.value), default=1.0)
+    axes.set_ylim(-0.03 * (highest or 1), 1.08 * (highest or 1))
 
 
 def number(figure: "Figure", digits: int = 3) -> str:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from streams.report.drawing import COLOURS, Panel, canvas, dodged, number, svg
+from streams.report.drawing import COLOURS, Panel, canvas, dodged, from_nothing, number, svg
 
 if TYPE_CHECKING:
     from models.report.items import Items
@@ -19,6 +19,7 @@ def popularity(items: "Items", k: int) -> Panel:
         dodged(left, labels, recall.means)
         left.tick_params(axis="x", labelsize=8)
         left.set(xlabel="tenth of the items that came, and rows", ylabel=f"recall at {k}")
+        from_nothing(left, (figure for figures in recall.means.values() for figure in figures))
         left.legend(fontsize=9)
         place, width = range(len(TENTHS)), 0.4
         lists = {"label": "of the places in the lists", "color": COLOURS[0]}

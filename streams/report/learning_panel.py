@@ -27,6 +27,8 @@ def learning_panel(epochs: "list[Epoch]") -> Panel:
                 *zip(*points, strict=True), color=COLOURS[(k + 2) % len(COLOURS)], marker=MARKERS[k % len(MARKERS)]
             )
             axes.set(title=shown(name.replace("_", " ")), xlabel="epoch")
+        for axes in (together, *others):
+            axes.xaxis.get_major_locator().set_params(integer=True)
         picture = svg(drawn)
     last = epochs[-1]
     return Panel(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from streams.report import action_panels, item_panels
-from streams.report.drawing import Panel
+from streams.report.drawing import Panel, shown
 from streams.report.figure_tables import Cell, Table, tables
 from streams.report.learning_panel import learning_panel
 from streams.report.reliability_panel import reliability_panel
@@ -106,11 +106,11 @@ def _actions(actions: "Actions", utc_offset_h: int) -> Section:
     panels = []
     names = action_panels.most_frequent(actions)
     if names:
-        shown = {name: actions.reliability[name] for name in names}
+        diagrams = [(shown(name), actions.reliability[name]) for name in names]
         remark = action_panels.of_all(len(names), len(actions.reliability))
         panels += [
             action_panels.curves(actions),
-            reliability_panel("reliability", "Can the probabilities be believed?", shown, remark),
+            reliability_panel("reliability", "Can the probabilities be believed?", diagrams, remark),
         ]
     panels.append(action_panels.confusion(actions))
     if names and actions.hours is not None and actions.days is not None:
@@ -155,11 +155,11 @@ def _times(times: "Times") -> Section:
     from models.report.asked import MODEL
 
     panels = [waiting_panel(times.waiting)] if times.waiting else []
-    diagrams = {
-        f"{target_name(target)} within {horizon}": diagram
+    diagrams = [
+        (f"{target_name(target)} within {horizon}", diagram)
         for target, some in times.reliability.items()
         for horizon, diagram in some.items()
-    }
+    ]
     if diagrams:
         remark = (
             " Only forecasts that were made since the scored rows begin and watched for so long count; the table above "
