@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from streams.report.drawing import COLOURS, GREY, MOST_ACTIONS, Panel, canvas, dodged, number, shown, svg
+from streams.report.drawing import COLOURS, GREY, MOST_ACTIONS, Panel, canvas, dodged, from_nothing, number, shown, svg
 
 if TYPE_CHECKING:
     from models.evaluation.bootstrap import Figure
@@ -98,12 +98,14 @@ def confusion(actions: "Actions") -> Panel:
     )
 
 
-def by_history(groups: "Groups", what: str, name: str, reading: str) -> Panel:
-    """Draw quality by the number of events before the row."""
+def by_history(groups: "Groups", what: str, name: str, reading: str, *, shares: bool) -> Panel:
+    """Draw quality by the number of events before the row; shares from 0 on."""
     labels = [f"{label}\n{rows:,}" for label, rows in zip(groups.labels, groups.rows, strict=True)]
     with canvas(8, 3.6) as drawn:
         axes = drawn.subplots()
         dodged(axes, labels, groups.means)
+        if shares:
+            from_nothing(axes, (figure for figures in groups.means.values() for figure in figures))
         axes.set(xlabel="events of the user before, and rows", ylabel=what)
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
         picture = svg(drawn)

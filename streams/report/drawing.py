@@ -133,6 +133,7 @@ def dodged(axes: "Axes", labels: Sequence[str], series: "dict[str, list[Figure]]
         style: dict[str, Any] = {"color": COLOURS[k], "marker": MARKERS[k], "linestyle": "none", "capsize": 3}
         axes.errorbar(place, values, errors(figures), label=shown(name), **style)
     axes.set_xticks(range(len(labels)), labels)
+    axes.set_xlim(-0.5, len(labels) - 0.5)
     axes.grid(visible=False, axis="x")
 
 

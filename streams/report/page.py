@@ -116,7 +116,9 @@ def _actions(actions: "Actions", utc_offset_h: int) -> Section:
     if names and actions.hours is not None and actions.days is not None:
         panels.append(season_panel(actions, actions.hours, actions.days, utc_offset_h))
     reading = "Lower is better: where the model stands above a floor, it knows less of these users than the floor."
-    panels.append(action_panels.by_history(actions.log_loss_by_history, "log-loss", "action-history", reading))
+    panels.append(
+        action_panels.by_history(actions.log_loss_by_history, "log-loss", "action-history", reading, shares=False)
+    )
     note = (
         "Which action comes, given that one comes. Lower is better for log-loss (nats), error and ECE, higher for the "
         "others; log-loss beside the prior tells how much is known at all."
@@ -145,7 +147,7 @@ def _items(items: "Items", k: int, *, exclude_seen: bool) -> Section:
     )
     reading = "Higher is better: the share of rows whose item is in the list."
     panels = [
-        action_panels.by_history(items.recall_by_history, f"recall at {k}", "item-history", reading),
+        action_panels.by_history(items.recall_by_history, f"recall at {k}", "item-history", reading, shares=True),
         item_panels.popularity(items, k),
     ]
     return Section("next-item", "Next item", note, [*tables(items.table, MODEL), listed], panels)

@@ -33,7 +33,8 @@ def reliability_panel(name: str, title: str, diagrams: "Sequence[tuple[str, Reli
             came = [figure.value for figure in diagram.came]
             style = {"color": COLOURS[0], "marker": "o", "markersize": 4, "capsize": 2, "linewidth": 1}
             top.errorbar(diagram.said, came, errors(diagram.came), **style)
-            edge = min(max([*diagram.said, *(max(figure.value, figure.high) for figure in diagram.came), 0.02]) * 1.06, 1.02)
+            highest = max(max(figure.value, figure.high) for figure in diagram.came)
+            edge = min(max(*diagram.said, highest, 0.02) * 1.06, 1.02)
             top.set(xlim=(-0.03 * edge, edge), ylim=(-0.03 * edge, edge))
             top.set_title(f"{what}\nECE {number(diagram.ece)}")
             bars = len(diagram.histogram)
