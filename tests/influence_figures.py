@@ -132,6 +132,7 @@ class Agreement(NamedTuple):
     """How near influence comes to the true one."""
 
     correlation: float  # of all events
+    of_earlier: float  # of all but the newest of each ring
     rank_correlation: float  # Spearman's, of the events of a ring; mean over users
     rank_of_size: float  # the same of the sizes, whatever the sign
     same_strongest: float  # share of users in whom the event with the largest influence is the truth's
@@ -146,8 +147,11 @@ def agreement(found: Influence, true: Floats) -> Iterator[tuple[str, Agreement]]
             ranks.append(_rank_correlation(a[held], b[held]))
             sizes.append(_rank_correlation(np.abs(a[held]), np.abs(b[held])))
             strongest.append(np.abs(a[held]).argmax() == np.abs(b[held]).argmax())
-        whole = np.corrcoef(ours[found.held], theirs[found.held])[0, 1]
-        yield target, Agreement(whole, float(np.nanmean(ranks)), float(np.nanmean(sizes)), float(np.mean(strongest)))
+        earlier = found.held & np.roll(found.held, -1, 1)
+        earlier[:, -1] = False
+        whole, rest = (float(np.corrcoef(ours[some], theirs[some])[0, 1]) for some in (found.held, earlier))
+        means = (float(np.nanmean(figure)) for figure in (ranks, sizes, strongest))
+        yield target, Agreement(whole, rest, *means)
 
 
 def _rank_correlation(a: Floats, b: Floats) -> float:
