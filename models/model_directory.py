@@ -185,7 +185,7 @@ def load(directory: Path) -> Model:
     model = load_any(directory)
     if model.card.network != SERVED_NETWORK:
         raise ModelDirectoryError(
-            f"{directory} is a {model.card.network}, and only a {SERVED_NETWORK} is served: {_ADVICE}"
+            f"{directory} holds a network {model.card.network}, and only {SERVED_NETWORK} is served: {_ADVICE}"
         )
     if model.card.heads != SERVED:
         timeless = "" if model.card.targets else " and knows no times"

@@ -14,6 +14,7 @@ from streams.commands import (
     backtest,
     benchmark,
     broker,
+    compare,
     convert,
     dead_letters,
     demo,
@@ -114,6 +115,7 @@ app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(report.report)
+app.command()(compare.compare)
 app.command()(backtest.backtest)
 app.add_typer(user.app, name="user")
 app.command()(convert.convert)

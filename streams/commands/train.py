@@ -34,6 +34,10 @@ def train(
     file: Annotated[Path, typer.Argument(help="EVENTS: Parquet, CSV or JSON lines.")],
     out: Annotated[Path, typer.Option(help="Model directory to write.")],
     name: Annotated[str, typer.Option(callback=_named, help="Name of the model.")] = "shop",
+    network: Annotated[
+        Literal["gru", "lstm", "transformer", "lru"],
+        typer.Option(help="What makes the state of a user; only a gru is served."),
+    ] = "gru",
     by: Annotated[
         Literal["user", "session"] | None,
         typer.Option(help="What a sequence is; by default a session if each user has one."),
@@ -112,12 +116,18 @@ def train(
     torch.set_num_threads(1)  # lanes are shared out among threads of ours: those of torch wait for each other too often
     said: dict[str, object] = {"name": name, "seed": seed, "threads": threads, "utc_offset_h": utc_offset_h}
     said |= {"leave_after_min": leave_after_min, "until": until} | read | how
+    said["network"] = None if network == "gru" else network
     # the file's name alone: a model tells nothing about the machine that made it
     command = f"nextact train {file.name}" + "".join(
         f" --{option.replace('_', '-')} {value}" for option, value in said.items() if value is not None
     )
     card = Card(
-        name=name, utc_offset_h=utc_offset_h, leave_after_ms=leave_after_min * 60_000, command=command, data=dict(read)
+        name=name,
+        network=network,
+        utc_offset_h=utc_offset_h,
+        leave_after_ms=leave_after_min * 60_000,
+        command=command,
+        data=dict(read),
     )
     deadline_s = None if max_minutes is None else monotonic() + max_minutes * 60
     with training_bar() as show:

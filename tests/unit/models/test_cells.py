@@ -172,7 +172,7 @@ def test_each_learns_what_follows_and_is_read_again_as_it_was(kind: str, rounds:
     if kind == "gru":
         assert load(tmp_path).card == made.card
     else:
-        with pytest.raises(ModelDirectoryError, match=f"is a {kind}, and only a gru is served: train one"):
+        with pytest.raises(ModelDirectoryError, match=f"holds a network {kind}, and only gru is served: train one"):
             load(tmp_path)
 
 
