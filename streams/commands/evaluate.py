@@ -63,6 +63,9 @@ def evaluate(
 
     Example:  nextact evaluate shop-model events.parquet --task next-item --k 20
     """
+    from streams.extras import require
+
+    require("evaluate", "sklearn", "scipy")
     import msgspec
     from rich.console import Console
 

@@ -39,9 +39,9 @@ def report(
 
     Example:  nextact report shop-model events.parquet --out report.html
     """
-    from streams.report.drawing import require_plots
+    from streams.extras import require
 
-    require_plots()
+    require("report", "matplotlib", "jinja2", "sklearn", "scipy")
     import msgspec
 
     from models.evaluation.rows import NothingToScoreError, split_to_score

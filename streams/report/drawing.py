@@ -3,11 +3,8 @@
 import base64
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from io import StringIO
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-from streams.errors import NextactError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,8 +23,6 @@ MOST_ACTIONS = len(COLOURS)
 
 _LONGEST = 24
 
-_NEEDED = {"matplotlib": "plots", "jinja2": "plots", "sklearn": "evaluation", "scipy": "evaluation"}
-
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: small, sharp, and in any script that the reader's fonts have
     "svg.hashsalt": "nextact",  # the same numbers give the same page
@@ -43,10 +38,6 @@ _STYLE: dict[Any, Any] = {
     "grid.linewidth": 0.6,
     "legend.frameon": False,
 }
-
-
-class PlotsMissing(NextactError):  # noqa: N818
-    """What the page is made with is not installed."""
 
 
 class Panel(NamedTuple):
@@ -72,17 +63,6 @@ class Panel(NamedTuple):
     def address(self) -> str:
         """The picture as a data URI."""
         return "data:image/svg+xml;base64," + base64.b64encode(self.svg.encode()).decode()
-
-
-def require_plots() -> None:
-    """Check that what draws and what the floors need is installed: better refused now than after minutes.
-
-    Raises:
-        PlotsMissing: it is not.
-    """
-    for module, extra in _NEEDED.items():
-        if find_spec(module) is None:
-            raise PlotsMissing(f"report needs {module}: `pip install 'nextact[{extra}]'`")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 from models.events_file import write_events
 from models.floors.catalogue import CHURN, NEXT_ACTION, NEXT_ITEM, TIME_TO_NEXT
 from models.simulator import Shop, log
+from streams import extras
 from streams.cli import app
 
 END_MS = 1_750_000_000_000
@@ -40,6 +41,13 @@ def model(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, ["evaluate", *(str(argument) for argument in arguments)])
+
+
+def test_package_that_is_missing_is_said_at_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "sklearn" else True)
+    result = run(file, "--task", "next-item")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.strip().endswith("evaluate needs sklearn: `pip install 'nextact[evaluation]'`")
 
 
 def churn(file: Path) -> list[object]:

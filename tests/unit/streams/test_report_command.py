@@ -16,8 +16,8 @@ from models.events_file import write_events
 from models.model_directory import Card, Model, save, shapes
 from models.simulator import Shop, log
 from models.state import Floats
+from streams import extras
 from streams.cli import app
-from streams.report import drawing
 
 END_MS = 1_750_000_000_000
 HOSTILE = '<script>alert("i")</script>&'
@@ -192,7 +192,7 @@ def test_a_log_without_times_or_with_one_action_says_what_is_left_out(tmp_path: 
 def test_what_is_missing_is_said_at_once(
     file: Path, model: Path, tmp_path: Path, module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drawing, "find_spec", lambda name: None if name == module else True)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == module else True)
     result = run(model, file, "--out", tmp_path / "report.html")
     assert result.exit_code == 2
     assert f"report needs {module}: `pip install" in result.stderr
