@@ -69,7 +69,8 @@ def compare(
     """Train each network with the same features, heads, losses, budget and seeds, and show what each is worth.
 
     Quality is that of validation rows; time is that of one processor, so that a busy machine changes little; the step
-    is timed here too. A GRU is what is served: to keep a model of another network, use `train --network`.
+    is timed here too. Ctrl-C shows the trainings that have ended. A GRU is what is served: to keep a model of another
+    network, use `train --network`.
 
     Example:  nextact compare events.parquet --networks gru,lru --seeds 3 --max-minutes 10 --plot networks.png
     """
@@ -105,6 +106,9 @@ def compare(
                 _tell(run, len(runs), seeds * len(kinds))
     except ValueError as error:
         raise NextactError(f"{file}: {error}") from None
+    except _Interrupted:
+        if not runs:
+            raise
     finally:
         signal.signal(signal.SIGINT, before)
     costs = {kind: step_cost(kind) for kind in kinds} | {"served": served_step_cost()}
@@ -115,6 +119,8 @@ def compare(
         typer.echo(msgspec.json.encode(about | as_dict(runs, floors(validation), costs)).decode())
     else:
         Console().print(table(runs, floors(validation), costs, validation["rows"]))
+    if len(runs) < seeds * len(kinds):
+        raise typer.Exit(_INTERRUPTED)
 
 
 def _run(made: "Log", card: "Card", options: "Options", max_minutes: float | None) -> "tuple[Run, dict[str, Any]]":
@@ -148,6 +154,9 @@ def _tell(run: "Run", done: int, of: int) -> None:
     typer.echo(f"{done} of {of}: {run.network}, seed {run.seed}: {what}", err=True)
 
 
+class _Interrupted(SystemExit):
+    """Ctrl-C: ends the training underway, which would take a KeyboardInterrupt for its own end, and those to come."""
+
+
 def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - signal's
-    """End at once: a training alone would take Ctrl-C for its own end, and the next would begin."""
-    raise SystemExit(_INTERRUPTED)
+    raise _Interrupted(_INTERRUPTED)

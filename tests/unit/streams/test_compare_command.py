@@ -133,10 +133,14 @@ def test_what_cannot_be_compared_is_said_in_one_line(file: Path, tmp_path: Path)
     assert "one.parquet: learning needs events of at least two moments" in result.output
 
 
-def test_an_interrupt_ends_all_of_it_at_once(file: Path) -> None:
+def test_an_interrupt_ends_all_of_it_and_shows_what_has_ended(file: Path) -> None:
     command = [sys.executable, "-m", "streams", "compare", str(file), "--networks", "gru", "--epochs", "1"]
     with subprocess.Popen(
-        [*command, "--seeds", "1000"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path.cwd()
+        [*command, "--seeds", "1000", "--json"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path.cwd(),
     ) as running:
         assert running.stderr is not None
         assert "seed 0" in running.stderr.readline(), "a training has ended"
@@ -144,3 +148,6 @@ def test_an_interrupt_ends_all_of_it_at_once(file: Path) -> None:
         os.kill(running.pid, signal.SIGINT)
         assert running.wait(60) == 130
         assert "Traceback" not in running.stderr.read()
+        assert running.stdout is not None
+        [line] = running.stdout.read().splitlines()
+        assert 1 <= len(json.loads(line)["runs"]) < 1000
