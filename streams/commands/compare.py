@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from models.cells.sizes import NETWORKS
-
 if TYPE_CHECKING:
     from models import training
     from models.comparison import Run
@@ -20,14 +18,14 @@ if TYPE_CHECKING:
 
 _PICTURES = (".png", ".svg", ".pdf")
 _INTERRUPTED = 130
-_ALL = ",".join(NETWORKS)
+_NETWORKS = ("gru", "lstm", "transformer", "lru")
 
 
 def _some(value: str) -> str:
     names = value.split(",")
-    strange = [name for name in names if name not in NETWORKS]
+    strange = [name for name in names if name not in _NETWORKS]
     if strange:
-        raise typer.BadParameter(f"{strange[0]!r} is none of {', '.join(NETWORKS)}")
+        raise typer.BadParameter(f"{strange[0]!r} is none of {', '.join(_NETWORKS)}")
     return ",".join(dict.fromkeys(names))
 
 
