@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _PICTURES = (".png", ".svg", ".pdf")
 _INTERRUPTED = 130
 _NETWORKS = ("gru", "lstm", "transformer", "lru")
+_ALL = ",".join(_NETWORKS)
 
 
 def _some(value: str) -> str:
@@ -45,9 +46,7 @@ def _picture(value: Path | None) -> Path | None:
 
 def compare(
     file: Annotated[Path, typer.Argument(help="EVENTS: Parquet, CSV or JSON lines.")],
-    networks: Annotated[str, typer.Option(callback=_some, help="Which, with commas between them.")] = ",".join(
-        NETWORKS
-    ),
+    networks: Annotated[str, typer.Option(callback=_some, help="Which, with commas between them.")] = _ALL,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each network, from seed 0 on.")] = 3,
     max_minutes: Annotated[
         float | None,
