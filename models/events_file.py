@@ -127,6 +127,7 @@ def _read(
     if missing:
         raise EventsFileError(
             f"{path}, line 1: column {', '.join(missing)} is missing; an event needs {', '.join(needed)}"
+            + (", or position where there are no times" if "ts_ms" in missing else "")
         )
     types = OPTIONAL | dict.fromkeys((item, action), pl.String) | REQUIRED
     known = {name: types[name]() for name in schema if name in types}

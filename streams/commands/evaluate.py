@@ -51,7 +51,7 @@ def evaluate(
     item_column: Annotated[str, typer.Option(help="Column that stands for the item.")] = "item_id",
     action_column: Annotated[str, typer.Option(help="Column that stands for the action.")] = "action",
     utc_offset_h: Annotated[int, typer.Option(min=-12, max=14, help="Hours from UTC to the shop's time.")] = 0,
-    replicates: Annotated[int, typer.Option(min=2, help="Draws of the bootstrap over sequences.")] = 200,
+    replicates: Annotated[int, typer.Option(min=20, help="Draws of the bootstrap over sequences.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Of these draws.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
 ) -> None:
@@ -110,7 +110,7 @@ def _moment(at: str | None, horizon_days: int | None, utc_offset_h: int) -> dict
 
     if at is None or horizon_days is None:
         raise SettingsError("--task churn needs --at TIME and --horizon-days H")
-    return {"at_ms": parse_time(at, utc_offset_h), "horizon_ms": horizon_days * _DAY_MS}
+    return {"at_ms": parse_time(at, utc_offset_h, "--at"), "horizon_ms": horizon_days * _DAY_MS}
 
 
 def _model(directories: list[Path], made: "Log", until_ms: int | None) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def report(
     ] = None,
     item_column: Annotated[str, typer.Option(help="Column that stands for the item.")] = "item_id",
     action_column: Annotated[str, typer.Option(help="Column that stands for the action.")] = "action",
-    replicates: Annotated[int, typer.Option(min=2, help="Draws of the bootstrap over sequences.")] = 200,
+    replicates: Annotated[int, typer.Option(min=20, help="Draws of the bootstrap over sequences.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Of these draws.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the numbers behind the page as one line.")] = False,
 ) -> None:

@@ -168,12 +168,13 @@ def _events(file: Path, item: str, action: str, until: str | None, utc_offset_h:
     return events
 
 
-def parse_time(text: str, utc_offset_h: int) -> int:
+def parse_time(text: str, utc_offset_h: int, option: str = "--until") -> int:
     """Return a time in ms since 1970.
 
     Args:
         text: ISO date or time, or ms.
         utc_offset_h: zone of an ISO time that names none.
+        option: that gave it.
 
     Raises:
         SettingsError: it is neither.
@@ -188,7 +189,7 @@ def parse_time(text: str, utc_offset_h: int) -> int:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise SettingsError(f"--until {text}: give a date, a time like 2026-05-01T12:00+02:00, or ms") from None
+        raise SettingsError(f"{option} {text}: give a date, a time like 2026-05-01T12:00+02:00, or ms") from None
     if time.tzinfo is None:
         time = time.replace(tzinfo=timezone(timedelta(hours=utc_offset_h)))
     return round(time.timestamp() * 1000)

@@ -82,7 +82,7 @@ def test_a_comparison_is_the_training_that_train_does(file: Path, tmp_path: Path
     card = json.loads((tmp_path / "m" / "model.json").read_bytes())
     assert (card["network"], "--network lru" in card["command"]) == ("lru", True)
     judged = CliRunner().invoke(
-        app, ["evaluate", str(tmp_path / "m"), str(file), "--task", "next-action", "--json", "--replicates", "2"]
+        app, ["evaluate", str(tmp_path / "m"), str(file), "--task", "next-action", "--json", "--replicates", "20"]
     )
     assert judged.exit_code == 0, judged.output
     assert "model" in json.loads(judged.stdout)["predictors"]

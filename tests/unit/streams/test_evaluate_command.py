@@ -50,6 +50,12 @@ def test_package_that_is_missing_is_said_at_once(file: Path, monkeypatch: pytest
     assert result.stderr.strip().endswith("evaluate needs sklearn: `pip install 'nextact[evaluation]'`")
 
 
+def test_time_that_is_none_is_refused_by_the_name_of_its_option(file: Path) -> None:
+    result = run(file, "--task", "churn", "--at", "junk", "--horizon-days", 7)
+    assert result.exit_code == 2
+    assert "--at junk" in result.stderr
+
+
 def churn(file: Path) -> list[object]:
     times = log(Shop(users=30, items=40), END_MS, events=1500)["ts_ms"]
     at_ms = int(times.quantile(0.7) or 0)
@@ -59,7 +65,7 @@ def churn(file: Path) -> list[object]:
 @pytest.mark.parametrize("task", FLOORS)
 def test_floors_alone_are_scored_as_one_line_of_json(file: Path, task: str) -> None:
     extra = churn(file) if task == "churn" else []
-    result = run(file, "--task", task, "--json", "--replicates", 5, *extra)
+    result = run(file, "--task", task, "--json", "--replicates", 20, *extra)
     assert result.exit_code == 0, result.output
     assert len(result.stdout.splitlines()) == 1
     found = json.loads(result.stdout)
@@ -75,7 +81,7 @@ def test_floors_alone_are_scored_as_one_line_of_json(file: Path, task: str) -> N
 @pytest.mark.parametrize("task", FLOORS)
 def test_tables_show_the_rows_and_every_floor(file: Path, task: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    result = run(file, "--task", task, "--replicates", 2, *(churn(file) if task == "churn" else []))
+    result = run(file, "--task", task, "--replicates", 20, *(churn(file) if task == "churn" else []))
     assert result.exit_code == 0, result.output
     assert all(name in result.stdout for name in FLOORS[task])
     assert f"{task}: " in result.stdout
@@ -83,12 +89,12 @@ def test_tables_show_the_rows_and_every_floor(file: Path, task: str, monkeypatch
 
 @pytest.mark.parametrize("task", ["next-item", "next-action", "time-to-next"])
 def test_a_model_stands_below_the_floors_on_the_same_rows(file: Path, model: Path, task: str) -> None:
-    result = run(model, file, "--task", task, "--json", "--replicates", 2)
+    result = run(model, file, "--task", task, "--json", "--replicates", 20)
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert found["model"] == "shop"
     assert list(found["predictors"]) == [*FLOORS[task], "model"]
-    alone = json.loads(run(file, "--task", task, "--json", "--replicates", 2).stdout)
+    alone = json.loads(run(file, "--task", task, "--json", "--replicates", 20).stdout)
     assert (found["rows"], found["predictors"][next(iter(FLOORS[task]))]) == (
         alone["rows"],
         alone["predictors"][next(iter(FLOORS[task]))],
@@ -115,7 +121,7 @@ def test_other_columns_stand_for_the_item_and_the_action(tmp_path: Path) -> None
     path = tmp_path / "events.csv"
     events = log(Shop(users=10, items=40), END_MS, events=300)
     write_events(events.with_columns(kind="action", raw_action=pl.col("action") + "ed"), path)
-    result = run(path, "--task", "next-action", "--action-column", "raw_action", "--json", "--replicates", 2)
+    result = run(path, "--task", "next-action", "--action-column", "raw_action", "--json", "--replicates", 20)
     assert set(json.loads(result.stdout)["actions"]) <= {"viewed", "clicked", "purchaseed"}
 
 

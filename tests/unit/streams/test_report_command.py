@@ -93,7 +93,7 @@ def model(events: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, ["report", *(str(argument) for argument in arguments), "--replicates", "3"])
+    return CliRunner().invoke(app, ["report", *(str(argument) for argument in arguments), "--replicates", "20"])
 
 
 @pytest.fixture(scope="module")
