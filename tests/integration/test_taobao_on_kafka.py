@@ -28,7 +28,7 @@ from streams.settings import Settings, read_settings
 from streams.topics import create_topics
 from streams.worker_process import handled
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(600), pytest.mark.long]
 
 TEST_FROM = "2017-12-02T00:00:00+08:00"
 NO_SILENCE = {"NEXTACT_RESCORE_INTERVAL_S": "3600"}

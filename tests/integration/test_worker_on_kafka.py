@@ -231,6 +231,7 @@ def test_changelog_made_anew_under_committed_offsets_ends_the_worker_with_one_re
         assert "the changelog is empty" in worker.last_words()
 
 
+@pytest.mark.long
 def test_changelog_made_anew_under_a_running_worker_ends_it_and_all_that_start_after_it(
     settings: Settings, tmp_path: Path
 ) -> None:
