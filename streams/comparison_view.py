@@ -1,31 +1,15 @@
 """A comparison of networks as JSON, as a table and as a picture."""
 
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.comparison import HIGHER_IS_BETTER, TITLES, Run, Spread, Standing, standings
-from streams.errors import NextactError
 from streams.step_cost import USERS, StepCost
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from rich.table import Table
-
-
-class PlotsMissing(NextactError):  # noqa: N818
-    """What draws is not installed."""
-
-
-def require_plots() -> None:
-    """Check that what draws is installed: better refused now than after minutes.
-
-    Raises:
-        PlotsMissing: it is not.
-    """
-    if find_spec("matplotlib") is None:
-        raise PlotsMissing("--plot needs matplotlib: `pip install 'nextact[plots]'`")
 
 
 def as_dict(runs: Sequence[Run], floors: Mapping[str, float], costs: Mapping[str, StepCost]) -> dict[str, Any]:

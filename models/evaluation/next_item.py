@@ -12,7 +12,7 @@ from models.evaluation.calibration import calibration_error
 from models.evaluation.predictor import ItemProbability, NextItem
 from models.evaluation.ranking import ranked
 from models.evaluation.result import Report, Scores
-from models.evaluation.rows import batches, known_rows, scored_rows, sequence_of, split_to_score, starts
+from models.evaluation.rows import batches, histories, known_rows, scored_rows, sequence_of, split_to_score, starts
 from models.log import Log
 from models.state import Floats, Ints
 
@@ -65,7 +65,7 @@ def next_item(
         chance, surest = np.zeros(len(rows)), np.zeros(len(rows))
         listed, place = np.zeros(len(log.items), bool), 0
         for batch in batches(rows, len(log.items)):
-            seen = _history(log, batch, first[batch]) if exclude_seen else None
+            seen = histories(log, batch, first[batch]) if exclude_seen else None
             part = slice(place, place := place + len(batch))
             if isinstance(predictor, ItemProbability):
                 scores = _possible(predictor.item_probabilities(log, batch), candidates, seen)
@@ -95,13 +95,6 @@ def next_item(
         "ties": "middle",
     }
     return Report("next-item", about, found)
-
-
-def _history(log: Log, rows: Ints, first: Ints) -> tuple[Ints, Ints]:
-    lengths = rows - first
-    ends = np.concatenate([[0], np.cumsum(lengths)])
-    place = np.arange(ends[-1]) - np.repeat(ends[:-1], lengths) + np.repeat(first, lengths)
-    return log.item[place], ends
 
 
 def _possible(probabilities: Floats, candidates: Bools, seen: tuple[Ints, Ints] | None) -> Floats:

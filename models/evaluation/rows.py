@@ -52,6 +52,23 @@ def known_rows(log: Log, split: str) -> Ints:
     return np.flatnonzero(known)
 
 
+def histories(log: Log, rows: Ints, first: Ints) -> tuple[Ints, Ints]:
+    """Return the items before each row in its sequence, one row's after another's, and where each row's begin and end.
+
+    Args:
+        log: of events.
+        rows: of it [rows].
+        first: where each one's sequence begins [rows].
+
+    Returns:
+        items, and places in them [rows + 1].
+    """
+    lengths = rows - first
+    ends = np.concatenate([[0], np.cumsum(lengths)])
+    place = np.arange(ends[-1]) - np.repeat(ends[:-1], lengths) + np.repeat(first, lengths)
+    return log.item[place], ends
+
+
 def batches(rows: Ints, width: int) -> Iterator[Ints]:
     """Yield the rows in order, as many at once as have scores of `width` each that fit memory."""
     at_once = max(_CELLS // max(width, 1), 1)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from models.evaluation.predictor import ItemProbability, NextAction, NextItem
 from models.evaluation.ranking import ranked
-from models.evaluation.rows import batches, starts
+from models.evaluation.rows import batches, histories, starts
 from models.log import Log
 from models.state import Floats, Ints
 
@@ -65,15 +65,8 @@ def lists(
     ask = predictor.item_probabilities if isinstance(predictor, ItemProbability) else predictor.item_scores
     for batch in batches(rows, len(log.items)):
         part = slice(done, done := done + len(batch))
-        seen = _histories(log, batch, first[part]) if exclude_seen else None
+        seen = histories(log, batch, first[part]) if exclude_seen else None
         rank[part], top = ranked(ask(log, batch), wanted[part], candidates, k, seen)
         listed += np.bincount(top[top >= 0], minlength=len(log.items))
         report(done)
     return Lists(rank, listed)
-
-
-def _histories(log: Log, rows: Ints, first: Ints) -> tuple[Ints, Ints]:
-    """Return the items before each row, one row's after another's, and where each row's begin and end."""
-    histories = [log.item[start:row] for start, row in zip(first.tolist(), rows.tolist(), strict=True)]
-    ends = np.cumsum([0, *map(len, histories)])
-    return np.concatenate([np.zeros(0, np.int64), *histories]), ends

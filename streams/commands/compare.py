@@ -5,9 +5,11 @@ from math import isnan, nan
 from pathlib import Path
 from time import process_time
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from streams.commands.log_options import NETWORKS, ActionColumn, By, ItemColumn, UtcOffsetH, positive
 
 if TYPE_CHECKING:
     from models import training
@@ -18,22 +20,15 @@ if TYPE_CHECKING:
 
 _PICTURES = (".png", ".svg", ".pdf")
 _INTERRUPTED = 130
-_NETWORKS = ("gru", "lstm", "transformer", "lru")
-_ALL = ",".join(_NETWORKS)
+_ALL = ",".join(NETWORKS)
 
 
 def _some(value: str) -> str:
     names = value.split(",")
-    strange = [name for name in names if name not in _NETWORKS]
+    strange = [name for name in names if name not in NETWORKS]
     if strange:
-        raise typer.BadParameter(f"{strange[0]!r} is none of {', '.join(_NETWORKS)}")
+        raise typer.BadParameter(f"{strange[0]!r} is none of {', '.join(NETWORKS)}")
     return ",".join(dict.fromkeys(names))
-
-
-def _positive(value: float | None) -> float | None:
-    if value is not None and not value > 0:  # nan too
-        raise typer.BadParameter("must be more than 0")
-    return value
 
 
 def _picture(value: Path | None) -> Path | None:
@@ -50,16 +45,13 @@ def compare(
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each network, from seed 0 on.")] = 3,
     max_minutes: Annotated[
         float | None,
-        typer.Option(callback=_positive, help="Processor minutes of one training at most; the best so far counts."),
+        typer.Option(callback=positive, help="Processor minutes of one training at most; the best so far counts."),
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs at most; by default fewer for a long log.")] = None,
-    by: Annotated[
-        Literal["user", "session"] | None,
-        typer.Option(help="What a sequence is; by default a session if each user has one."),
-    ] = None,
-    item_column: Annotated[str, typer.Option(help="Column that stands for the item.")] = "item_id",
-    action_column: Annotated[str, typer.Option(help="Column that stands for the action.")] = "action",
-    utc_offset_h: Annotated[int, typer.Option(min=-12, max=14, help="Hours from UTC to the shop's time.")] = 0,
+    by: By = None,
+    item_column: ItemColumn = "item_id",
+    action_column: ActionColumn = "action",
+    utc_offset_h: UtcOffsetH = 0,
     plot: Annotated[Path | None, typer.Option(callback=_picture, help="Picture to write: .png, .svg or .pdf.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
 ) -> None:
@@ -80,13 +72,14 @@ def compare(
     from models.log import log
     from models.model_directory import Card
     from models.updates import Options
-    from streams.comparison_view import as_dict, require_plots, table
+    from streams.comparison_view import as_dict, table
     from streams.comparison_view import plot as draw
     from streams.errors import NextactError
+    from streams.extras import require
     from streams.step_cost import served_step_cost, step_cost
 
     if plot is not None:
-        require_plots()
+        require("--plot", "matplotlib")
     torch.set_num_threads(1)
     events = read_events(file, item_column, action_column)
     runs: list[Run] = []

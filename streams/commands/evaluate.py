@@ -4,9 +4,20 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from streams.commands.log_options import (
+    ActionColumn,
+    By,
+    DrawSeed,
+    ItemColumn,
+    Replicates,
+    Split,
+    UtcOffsetH,
+    parse_time,
+)
 
 if TYPE_CHECKING:
     from models.evaluation.result import Report
@@ -40,19 +51,13 @@ def evaluate(
         typer.Option(help="churn: the moment; ISO, at the shop's place if no zone is given, or ms."),
     ] = None,
     horizon_days: Annotated[int | None, typer.Option(min=1, help="churn: how far ahead.")] = None,
-    split: Annotated[
-        Literal["validation", "test"] | None,
-        typer.Option(help="Rows to score; by default test if there are any, else validation."),
-    ] = None,
-    by: Annotated[
-        Literal["user", "session"] | None,
-        typer.Option(help="What a sequence is; by default a session if each user has one."),
-    ] = None,
-    item_column: Annotated[str, typer.Option(help="Column that stands for the item.")] = "item_id",
-    action_column: Annotated[str, typer.Option(help="Column that stands for the action.")] = "action",
-    utc_offset_h: Annotated[int, typer.Option(min=-12, max=14, help="Hours from UTC to the shop's time.")] = 0,
-    replicates: Annotated[int, typer.Option(min=20, help="Draws of the bootstrap over sequences.")] = 200,
-    seed: Annotated[int, typer.Option(min=0, help="Of these draws.")] = 0,
+    split: Split = None,
+    by: By = None,
+    item_column: ItemColumn = "item_id",
+    action_column: ActionColumn = "action",
+    utc_offset_h: UtcOffsetH = 0,
+    replicates: Replicates = 200,
+    seed: DrawSeed = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
 ) -> None:
     """Score a model beside floors on the same rows; with no DIR, the floors alone.
@@ -105,7 +110,6 @@ def evaluate(
 
 
 def _moment(at: str | None, horizon_days: int | None, utc_offset_h: int) -> dict[str, int]:
-    from streams.commands.train import parse_time
     from streams.errors import SettingsError
 
     if at is None or horizon_days is None:
@@ -118,17 +122,11 @@ def _model(directories: list[Path], made: "Log", until_ms: int | None) -> dict[s
     if not directories:
         return {}
     from models.learned import Learned
-    from models.model_directory import load_any
     from streams.errors import ModelUnusable
+    from streams.trained import trained
 
     [directory] = directories
-    model = load_any(directory)
-    for what, known, there in (
-        ("items", model.items, made.items),
-        ("actions", model.card.actions, made.actions),
-    ):
-        if set(known).isdisjoint(there):
-            raise ModelUnusable(f"{directory} knows none of the {what} of the log: was it trained on the same columns?")
+    model = trained(directory, made)
     if until_ms is not None and model.card.trained_until_ms >= until_ms:
         raise ModelUnusable(f"{directory} has learned from what came after --at: train one with --until that time")
     return {"model": Learned(model)}

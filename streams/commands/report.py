@@ -1,13 +1,11 @@
 """`nextact report`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from models.log import Log
-    from models.report.targets import Timed
+from streams.commands.log_options import ActionColumn, By, DrawSeed, ItemColumn, Replicates, Split
 
 
 def report(
@@ -18,18 +16,12 @@ def report(
     exclude_seen: Annotated[
         bool, typer.Option("--exclude-seen", help="Leave the items of the row's own history out of the lists.")
     ] = False,
-    split: Annotated[
-        Literal["validation", "test"] | None,
-        typer.Option(help="Rows to score; by default test if there are any, else validation."),
-    ] = None,
-    by: Annotated[
-        Literal["user", "session"] | None,
-        typer.Option(help="What a sequence is; by default a session if each user has one."),
-    ] = None,
-    item_column: Annotated[str, typer.Option(help="Column that stands for the item.")] = "item_id",
-    action_column: Annotated[str, typer.Option(help="Column that stands for the action.")] = "action",
-    replicates: Annotated[int, typer.Option(min=20, help="Draws of the bootstrap over sequences.")] = 200,
-    seed: Annotated[int, typer.Option(min=0, help="Of these draws.")] = 0,
+    split: Split = None,
+    by: By = None,
+    item_column: ItemColumn = "item_id",
+    action_column: ActionColumn = "action",
+    replicates: Replicates = 200,
+    seed: DrawSeed = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the numbers behind the page as one line.")] = False,
 ) -> None:
     """Write one HTML page with all that is known of a trained model on a log: tables and plots, nothing to load.
@@ -50,15 +42,17 @@ def report(
     from models.report.asked import Asked
     from models.report.learning import learning_curves
     from models.report.numbers import numbers
+    from models.report.targets import Timed
     from streams.errors import NextactError
     from streams.progress import counting
     from streams.report.page import page
+    from streams.trained import trained
 
     _check_place(out)
     events = read_events(file, item_column, action_column)
     try:
         made = log(events, by)
-        model = _model(directory, made)
+        model = Timed(trained(directory, made))
         asked = Asked(split_to_score(made, split), k, exclude_seen, model.card.utc_offset_h, replicates, seed)
         found = numbers(made, model, model.targets(), learning_curves(model.card.metrics), asked, counting)
     except (NothingToScoreError, ValueError) as error:
@@ -84,18 +78,3 @@ def _check_place(out: Path) -> None:
         raise NextactError(f"--out {out} is a folder: name a file, like {out / 'report.html'}")
     if not out.absolute().parent.is_dir():
         raise NextactError(f"--out {out}: there is no folder {out.parent}")
-
-
-def _model(directory: Path, made: "Log") -> "Timed":
-    from models.model_directory import load_any
-    from models.report.targets import Timed
-    from streams.errors import ModelUnusable
-
-    model = load_any(directory)
-    for what, known, there in (
-        ("items", model.items, made.items),
-        ("actions", model.card.actions, made.actions),
-    ):
-        if set(known).isdisjoint(there):
-            raise ModelUnusable(f"{directory} knows none of the {what} of the log: was it trained on the same columns?")
-    return Timed(model)

@@ -1,13 +1,14 @@
 """`nextact train`."""
 
 import os
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from tempfile import TemporaryFile
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from streams.commands.log_options import ActionColumn, By, ItemColumn, Network, UtcOffsetH, parse_time, positive
 
 if TYPE_CHECKING:
     import polars as pl
@@ -24,39 +25,27 @@ def _named(value: str) -> str:
     return value
 
 
-def _positive(value: float | None) -> float | None:
-    if value is not None and not value > 0:  # nan too
-        raise typer.BadParameter("must be more than 0")
-    return value
-
-
 def train(
     file: Annotated[Path, typer.Argument(help="EVENTS: Parquet, CSV or JSON lines.")],
     out: Annotated[Path, typer.Option(help="Model directory to write.")],
     name: Annotated[str, typer.Option(callback=_named, help="Name of the model.")] = "shop",
-    network: Annotated[
-        Literal["gru", "lstm", "transformer", "lru"],
-        typer.Option(help="What makes the state of a user; only a gru is served."),
-    ] = "gru",
-    by: Annotated[
-        Literal["user", "session"] | None,
-        typer.Option(help="What a sequence is; by default a session if each user has one."),
-    ] = None,
-    item_column: Annotated[str, typer.Option(help="Column that stands for the item.")] = "item_id",
-    action_column: Annotated[str, typer.Option(help="Column that stands for the action.")] = "action",
+    network: Annotated[Network, typer.Option(help="What makes the state of a user; only a gru is served.")] = "gru",
+    by: By = None,
+    item_column: ItemColumn = "item_id",
+    action_column: ActionColumn = "action",
     until: Annotated[
         str | None,
         typer.Option(
             help="Learn only from events before this time: ISO, at the shop's place if no zone is given, or ms."
         ),
     ] = None,
-    utc_offset_h: Annotated[int, typer.Option(min=-12, max=14, help="Hours from UTC to the shop's time.")] = 0,
+    utc_offset_h: UtcOffsetH = 0,
     leave_after_min: Annotated[int, typer.Option(min=1, help="Minutes of silence after which a user has left.")] = 30,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs at most; by default fewer for a long log.")] = None,
     max_minutes: Annotated[
-        float | None, typer.Option(callback=_positive, help="Stop after so long and keep the best so far.")
+        float | None, typer.Option(callback=positive, help="Stop after so long and keep the best so far.")
     ] = None,
-    learning_rate: Annotated[float | None, typer.Option(callback=_positive, help="Largest learning rate.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(callback=positive, help="Largest learning rate.")] = None,
     dropout: Annotated[
         float | None, typer.Option(min=0, max=0.99, help="Share of the state's numbers hidden from the heads.")
     ] = None,
@@ -166,33 +155,6 @@ def _events(file: Path, item: str, action: str, until: str | None, utc_offset_h:
     if not len(events):
         raise NextactError(f"{file} holds no event before --until {until}")
     return events
-
-
-def parse_time(text: str, utc_offset_h: int, option: str = "--until") -> int:
-    """Return a time in ms since 1970.
-
-    Args:
-        text: ISO date or time, or ms.
-        utc_offset_h: zone of an ISO time that names none.
-        option: that gave it.
-
-    Raises:
-        SettingsError: it is neither.
-
-    >>> parse_time("2017-12-02", 8) == parse_time("2017-12-02T00:00:00+08:00", 0) == parse_time("1512144000000", 0)
-    True
-    """
-    from streams.errors import SettingsError
-
-    if text.isdecimal() and len(text) > len("20260501"):
-        return int(text)
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise SettingsError(f"{option} {text}: give a date, a time like 2026-05-01T12:00+02:00, or ms") from None
-    if time.tzinfo is None:
-        time = time.replace(tzinfo=timezone(timedelta(hours=utc_offset_h)))
-    return round(time.timestamp() * 1000)
 
 
 def _make(directory: Path) -> None:

@@ -98,7 +98,7 @@ def _predictor(directory: Path | None) -> "Predictor":
 
 
 def _row(user: str, predictor: "Predictor", events: Path | None, until: str | None, *, kafka: bool) -> "UserRow":
-    from streams.commands.train import parse_time
+    from streams.commands.log_options import parse_time
     from streams.errors import SettingsError
     from streams.logs import configure_logging, silence_clients
     from streams.one_user import from_changelog, from_log
