@@ -22,8 +22,8 @@ NO_GAP = TIME_BINS
 
 HOURS_OF_WEEK = 168
 CONTEXTS = 256
-_DEVICES = 7
-_PRICES = 32
+DEVICES = 7
+PRICES = 32
 _HOUR_MS = 3_600_000
 _SECOND_MS = 1000
 
@@ -110,6 +110,6 @@ def context_code(device: str | None, price: float | None) -> int:
     """
     if device is None and price is None:
         return 0
-    device_code = 0 if device is None else 1 + crc32(device.encode()) % _DEVICES
-    price_code = 0 if price is None else min(max(16 + int(np.floor(2 * np.log2(max(price, 1e-9)))), 1), _PRICES - 1)
-    return device_code * _PRICES + price_code
+    device_code = 0 if device is None else 1 + crc32(device.encode()) % DEVICES
+    price_code = 0 if price is None else min(max(16 + int(np.floor(2 * np.log2(max(price, 1e-9)))), 1), PRICES - 1)
+    return device_code * PRICES + price_code

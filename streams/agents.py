@@ -97,7 +97,7 @@ class UserEvents:
         outputs = Counter({DEAD_LETTERS: len(result.dead_letters)})
         for made in result.outputs:
             outputs[made.topic] += len(made)
-        timestamps = np.array([record.timestamp for part in polled.values() for record in part], np.int64)
+        timestamps = np.concatenate([part.timestamps_ms for part in polled.values()])
         self._metrics.chunk_handled(
             records,
             result.tally,

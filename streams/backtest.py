@@ -17,6 +17,7 @@ from schemas.cloudevents import Headers
 from schemas.outputs import NextAction
 from schemas.partitioner import partition
 from schemas.topics import NEXT_ACTIONS
+from streams.fetched import in_columns
 from streams.options import Options
 from streams.outputs import Output
 from streams.pipeline import Origin, process
@@ -81,7 +82,7 @@ def backtest(
         chunk: dict[Origin, list[Record]] = {}
         for origin, record in batch:
             chunk.setdefault(origin, []).append(record)
-        done = process(chunk, result.users, model, now_ms, options)
+        done = process(in_columns(chunk), result.users, model, now_ms, options)
         for number, change in done.changes.items():
             result.users.write(number, change.keys, change.rows)
         for output in done.records():

@@ -1,12 +1,12 @@
 """Records of one partition as they were fetched: columns over their bytes, not an object each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
+from models.compiled import compiled
 from models.state import Ints
 from schemas.cloudevents import Headers
 from streams.key_index import Spans, spans
@@ -16,6 +16,8 @@ OFFSET, TIMESTAMP_MS, KEY, KEY_END, VALUE, VALUE_END = range(6)
 """Rows of `Fetched.columns`: offset, time, where key and value begin and end; -1 twice if there is none."""
 
 ROWS = 6
+
+Place = TypeVar("Place")
 
 
 class Record(Protocol):
@@ -68,11 +70,30 @@ class Fetched:
         start, end = self.columns[KEY : KEY_END + 1, place].tolist()
         return self.data[start:end] if start >= 0 else None
 
+    def key_list(self) -> list[bytes]:
+        """Return the keys, of records that all have one [records]."""
+        return self._list(KEY)
+
+    def value_list(self) -> list[bytes]:
+        """Return the values, of records that all have one [records]."""
+        return self._list(VALUE)
+
+    def _list(self, row: int) -> list[bytes]:
+        data = self.data
+        starts, ends = self.columns[row : row + 2].tolist()
+        return [data[start:end] for start, end in zip(starts, ends, strict=True)]
+
     @property
     def offsets(self) -> Ints:
         """The offsets [records]."""
         offsets: Ints = self.columns[OFFSET]
         return offsets
+
+    @property
+    def timestamps_ms(self) -> Ints:
+        """The times, as the broker has them [records]."""
+        times: Ints = self.columns[TIMESTAMP_MS]
+        return times
 
     @property
     def array(self) -> Bytes:
@@ -94,29 +115,50 @@ def fetched(records: Sequence[Record]) -> Fetched:
     columns = np.empty((ROWS, len(records)), np.int64)
     columns[OFFSET] = [record.offset for record in records]
     columns[TIMESTAMP_MS] = [record.timestamp for record in records]
-    keys, values = [record.key for record in records], [record.value for record in records]
-    content = [text or b"" for text in (*keys, *values)]
-    lying = spans(content)
-    columns[KEY], columns[VALUE] = lying.start.reshape(2, -1)
-    columns[KEY_END], columns[VALUE_END] = lying.end.reshape(2, -1)
-    for row, column in ((KEY, keys), (VALUE, values)):
-        columns[row : row + 2, [k for k, text in enumerate(column) if text is None]] = -1
+    texts = [text for record in records for text in (record.key, record.value)]
+    content = [text or b"" for text in texts]
+    _, start, end = spans(content)
+    missing = [k for k, text in enumerate(texts) if text is None]
+    start[missing] = end[missing] = -1
+    columns[KEY], columns[VALUE] = start.reshape(-1, 2).T
+    columns[KEY_END], columns[VALUE_END] = end.reshape(-1, 2).T
     headers = [record.headers for record in records]
     return Fetched(b"".join(content), columns, headers if any(headers) else ())
 
 
+def in_columns(records: Mapping[Place, Sequence[Record]]) -> dict[Place, Fetched]:
+    """Return the records of each partition as columns."""
+    return {place: fetched(some) for place, some in records.items()}
+
+
 def joined(pieces: Sequence[Fetched]) -> Fetched:
-    """Return the records of pieces of one partition, which may lie in the same data."""
+    """Return the records of pieces of one partition, and of their data what holds the keys and values."""
     if len(pieces) == 1:
         return pieces[0]
     columns = np.concatenate([piece.columns for piece in pieces] or [np.empty((ROWS, 0), np.int64)], axis=1)
     headers: list[Headers] = []
     if any(piece.headers for piece in pieces):
         headers = [each for piece in pieces for each in piece.headers or [()] * len(piece)]
-    data = {id(piece.data): piece.data for piece in pieces}  # pieces may lie in the same
-    if len(data) <= 1:
-        return Fetched(pieces[0].data if pieces else b"", columns, headers)
-    begins = dict(zip(data, accumulate(map(len, data.values()), initial=0), strict=False))
-    lying = columns[KEY:]
-    lying += (lying >= 0) * np.repeat([begins[id(piece.data)] for piece in pieces], [len(piece) for piece in pieces])
-    return Fetched(b"".join(data.values()), columns, headers)
+    parts, first, length = [], 0, 0
+    for piece in pieces:
+        begin, end = _move(columns[:, first : first + len(piece)], length)
+        parts.append(memoryview(piece.data)[begin:end])
+        first, length = first + len(piece), length + end - begin
+    return Fetched(b"".join(parts), columns, headers)
+
+
+@compiled
+def _move(columns: Ints, to: int) -> tuple[int, int]:
+    """Make the columns say that what they lie in begins at `to`; return where it began and ended."""
+    begin, end = np.int64(-1), np.int64(0)
+    for k in range(columns.shape[1]):
+        for start, stop in ((columns[KEY, k], columns[KEY_END, k]), (columns[VALUE, k], columns[VALUE_END, k])):
+            if start >= 0:
+                begin = start if begin < 0 else min(begin, start)
+                end = max(end, stop)
+    begin = max(begin, np.int64(0))
+    for row in range(KEY, ROWS):
+        for k in range(columns.shape[1]):
+            if columns[row, k] >= 0:
+                columns[row, k] += to - begin
+    return begin, end  # type: ignore[return-value]

@@ -23,11 +23,12 @@ from models.state import Ints, Rows
 from models.survival import Curves
 from models.windows import bins
 from schemas.dead_letters import dead_letter, encode_dead_letter
-from schemas.events import Event, Reason, Rejected, decode_events
+from schemas.events import Limits, Reason, Rejected, decode_events
 from schemas.topics import DEAD_LETTERS, INPUTS
-from streams.fetched import Record
+from streams.fetched import Fetched
 from streams.options import Options
 from streams.outputs import Output, Outputs, Users, churn_outputs, outputs
+from streams.plain_events import CONTEXT, ID, ITEM, TS_MS, plain_events
 
 
 class Origin(NamedTuple):
@@ -37,8 +38,8 @@ class Origin(NamedTuple):
     partition: int
 
 
-Chunk = Mapping[Origin, Sequence[Record]]
-"""Records to be handled together: of each partition in order of offsets."""
+Chunk = Mapping[Origin, Fetched]
+"""Records to be handled together."""
 
 
 class UserTable(Protocol):
@@ -158,88 +159,92 @@ def _decode(chunk: Chunk, model: Predictor, now_ms: int, options: Options, resul
     users: list[bytes] = []
     partition: list[int] = []
     row: list[int] = []
-    events: list[Event] = []
-    action: list[Ints] = []
-    offset: list[int] = []
-    progress: list[Ints] = []
-    for number, parts in groupby(sorted(chunk.items(), key=_partition), key=_partition):
+    action: list[int] = []
+    parts: list[tuple[Ints, Ints]] = []  # offsets, and what is in the events
+    for number, group in groupby(sorted(chunk.items(), key=_partition), key=_partition):
         known: dict[bytes, int] = {}
         first = len(users)
-        for origin, fetched in parts:
-            records, accepted = _accepted(origin, fetched, model, now_ms, options, result)
-            keys = [record.key or b"" for record in records]
-            row += [known.setdefault(key, first + len(known)) for key in keys]
-            offset += [record.offset for record in records]
-            events += accepted
-            action.append(np.full(len(accepted), INPUTS.index(origin.topic)))
-            progress.append(np.maximum.accumulate(np.array([event.ts_ms for event in accepted], np.int64)))
+        for origin, fetched in group:
+            records, found = _accepted(origin, fetched, model, now_ms, options, result)
+            row += [known.setdefault(key, first + len(known)) for key in records.key_list()]
+            action.append(INPUTS.index(origin.topic))
+            parts.append((records.offsets, found))
         users += known
         partition += [number] * len(known)
     if not users:
         return _Arrived([], np.zeros(0, np.int64), NO_EVENTS)
-    reached = np.concatenate(progress)
+    found = np.concatenate([each for _, each in parts], axis=1)
     columns = Events(
         row=np.array(row, np.int64),
-        action=np.concatenate(action),
-        offset=np.array(offset, np.int64),
-        ts_ms=np.array([event.ts_ms for event in events], np.int64),
-        item=np.array([crc32(event.item_id.encode()) for event in events], np.int64),
-        id=np.array([crc32(event.event_id.encode()) for event in events], np.int64),
-        context=np.array([context_code(event.device, event.price) for event in events], np.int64),
+        action=np.repeat(action, [len(offsets) for offsets, _ in parts]),
+        offset=np.concatenate([offsets for offsets, _ in parts]),
+        ts_ms=found[TS_MS],
+        item=found[ITEM],
+        id=found[ID],
+        context=found[CONTEXT],
     )
-    # topics merged by event time, each in its own order: a late event stays behind what its topic delivered before it
-    return _Arrived(users, np.array(partition, np.int64), columns.at(np.argsort(reached, kind="stable")))
+    if len(parts) > 1:
+        # topics merged by event time, each in its own order: a late event stays behind what its topic delivered before
+        reached = np.concatenate([np.maximum.accumulate(each[TS_MS]) for _, each in parts])
+        columns = columns.at(np.argsort(reached, kind="stable"))
+    return _Arrived(users, np.array(partition, np.int64), columns)
 
 
-def _partition(part: tuple[Origin, Sequence[Record]]) -> int:
+def _partition(part: tuple[Origin, Fetched]) -> int:
     return part[0].partition
 
 
 def _accepted(
-    origin: Origin, records: Sequence[Record], model: Predictor, now_ms: int, options: Options, result: Result
-) -> tuple[Sequence[Record], list[Event]]:
-    """Return the records that hold events, and these; the others become dead letters."""
-    decoded = decode_events(
-        [record.value for record in records],
-        [record.key for record in records],
-        [record.headers for record in records],
-        origin.topic,
-        now_ms,
-        options.limits,
-    )
+    origin: Origin, records: Fetched, model: Predictor, now_ms: int, options: Options, result: Result
+) -> tuple[Fetched, Ints]:
+    """Return the records that hold events, and what is in these: see `plain_events`. The others become dead letters."""
+    limits = options.limits
+    found = plain_events(records, limits.latest_ms(now_ms), limits.max_bytes)
+    rejected: dict[int, Rejected] = {}
+    if (found[TS_MS] < 0).any():
+        rejected = _decode_others(records, found, origin.topic, now_ms, limits)
     if options.reject_unknown_items:
-        decoded = _known_only(decoded, model)
-    events = [event for event in decoded if isinstance(event, Event)]
-    if len(events) == len(records):
-        return records, events
-    good = []
-    for record, event in zip(records, decoded, strict=True):
+        for k in np.flatnonzero(~model.knows(found[ITEM])).tolist():
+            rejected.setdefault(k, Rejected(Reason.UNKNOWN_ITEM, "the model does not know the item"))
+    if not rejected:
+        return records, found
+    for k in sorted(rejected):
+        _reject(records, k, rejected[k], origin, now_ms, options, result)
+    good = np.setdiff1d(np.arange(len(records)), list(rejected))
+    return records.at(good), found.take(good, axis=1)
+
+
+def _decode_others(records: Fetched, found: Ints, topic: str, now_ms: int, limits: Limits) -> dict[int, Rejected]:
+    """Fill in what is in the events that are not plain; return why the others are refused, by place."""
+    places = np.flatnonzero(found[TS_MS] < 0)
+    found[:, places] = 0
+    others, rejected = records.at(places), {}
+    values, keys = [], []
+    for k in range(len(places)):
+        values.append(others.value(k))
+        keys.append(others.key(k))
+    headers = others.headers or [()] * len(places)
+    for k, event in zip(places.tolist(), decode_events(values, keys, headers, topic, now_ms, limits), strict=True):
         if isinstance(event, Rejected):
-            _reject(record, event, origin, now_ms, options, result)
+            rejected[k] = event
         else:
-            good.append(record)
-    return good, events
+            item, id_ = crc32(event.item_id.encode()), crc32(event.event_id.encode())
+            found[:, k] = event.ts_ms, item, id_, context_code(event.device, event.price)
+    return rejected
 
 
-def _known_only(decoded: list[Event | Rejected], model: Predictor) -> list[Event | Rejected]:
-    hashes = [0 if isinstance(e, Rejected) else crc32(e.item_id.encode()) for e in decoded]
-    known = model.knows(np.array(hashes, np.int64))
-    return [
-        e if k or isinstance(e, Rejected) else Rejected(Reason.UNKNOWN_ITEM, "the model does not know the item")
-        for e, k in zip(decoded, known.tolist(), strict=True)
-    ]
-
-
-def _reject(record: Record, rejected: Rejected, origin: Origin, now_ms: int, options: Options, result: Result) -> None:
+def _reject(
+    records: Fetched, place: int, rejected: Rejected, origin: Origin, now_ms: int, options: Options, result: Result
+) -> None:
     letter = dead_letter(
         rejected,
         topic=options.prefix + origin.topic,
         partition=origin.partition,
-        offset=record.offset,
-        timestamp_ms=record.timestamp,
-        key=record.key,
-        value=record.value,
-        headers=record.headers,
+        offset=int(records.offsets[place]),
+        timestamp_ms=int(records.timestamps_ms[place]),
+        key=records.key(place),
+        value=records.value(place),
+        headers=records.headers[place] if records.headers else (),
         rejected_at_ms=now_ms,
     )
     result.dead_letters.append(Output(DEAD_LETTERS, origin.partition, letter.key, encode_dead_letter(letter), []))

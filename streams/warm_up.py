@@ -14,7 +14,7 @@ from schemas.topics import INPUTS
 from streams.chunk.changelog import ID_BYTES, changelog_batches
 from streams.chunk.logged_rows import counting
 from streams.chunk.reading import Unread
-from streams.fetched import VALUE_END
+from streams.fetched import VALUE_END, fetched
 from streams.options import Options
 from streams.pipeline import Origin, process, rescore
 from streams.publishing import encoded
@@ -41,7 +41,7 @@ def warm_up(model: Predictor, options: Options) -> None:
     users = UserRows()
     for offset, late_ms in enumerate((0, 1)):
         value = b'{"event_id":"%d","user_id":"u","item_id":"i","ts_ms":%d}' % (offset, _NOW_MS - late_ms)
-        chunk = {Origin(INPUTS[0], 0): [_Record(b"u", value, (), _NOW_MS, offset)]}
+        chunk = {Origin(INPUTS[0], 0): fetched([_Record(b"u", value, (), _NOW_MS, offset)])}
         result = process(chunk, users, model, _NOW_MS, options)
         for outputs in result.outputs:
             encoded(outputs)

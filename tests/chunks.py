@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 from models.predictor import Predictor
 from schemas.json_schema import DIRECTORY
 from schemas.topics import CHURN_RISK, DEAD_LETTERS, NEXT_ACTIONS, RECOMMENDATIONS
+from streams.fetched import in_columns
 from streams.options import Options
 from streams.outputs import Output
 from streams.pipeline import Origin, Result, process
@@ -36,7 +37,7 @@ def handle(
     options: Options | None = None,
 ) -> Result:
     """Process a chunk and keep its rows, as the worker does."""
-    result = process(records, users, model, NOW_MS, options or Options())
+    result = process(in_columns(records), users, model, NOW_MS, options or Options())
     for partition, change in result.changes.items():
         users.write(partition, change.keys, change.rows)
     return result

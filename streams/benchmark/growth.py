@@ -20,6 +20,7 @@ from schemas.topics import INPUTS
 from streams.benchmark.known_users import LAST_MS, known_users
 from streams.benchmark.report import Spread, spread
 from streams.benchmark.workload import random_model, workload
+from streams.fetched import in_columns
 from streams.options import Options
 from streams.pipeline import Chunk, Origin, process
 from streams.user_rows import UserRows
@@ -119,7 +120,7 @@ class _Place:
                 record = _Record(key, value % (self._offset, user, self._offset % 20, self._ms), self._offset, self._ms)
                 origin = Origin(INPUTS[self._offset % len(INPUTS)], partition(key, PARTITIONS))
                 chunk.setdefault(origin, []).append(record)
-            made.append(chunk)
+            made.append(in_columns(chunk))
         return made
 
 

@@ -14,6 +14,7 @@ from models.predictor import Predictor
 from schemas.partitioner import partition
 from streams.benchmark.workload import Workload
 from streams.chunk.changelog import ID_BYTES, changelog_batches
+from streams.fetched import in_columns
 from streams.options import Options
 from streams.pipeline import Chunk, Origin, process
 from streams.publishing import encoded
@@ -93,4 +94,4 @@ def chunks(input_: Workload, partitions: int, at_once: int) -> Iterator[Chunk]:
             )
             offsets[origin] += 1
             chunk.setdefault(origin, []).append(record)
-        yield chunk
+        yield in_columns(chunk)

@@ -92,12 +92,12 @@ class Job:
     def step(self, polled: Polled, users: UserTable) -> Answer:
         """Return the new rows of a chunk's users, and an output for each of its events."""
         parts = sorted(polled.items(), key=lambda part: part[0].partition)
-        records = list(chain.from_iterable(part for _, part in parts))
+        user_keys = list(chain.from_iterable(part.key_list() for _, part in parts))
         sizes = [len(part) for _, part in parts]
         partition = np.repeat([tp.partition for tp, _ in parts], sizes)
-        events = [_decode(record.value) for record in records]
+        events = list(map(_decode, chain.from_iterable(part.value_list() for _, part in parts)))
         places: dict[bytes, int] = {}
-        row = np.array([places.setdefault(record.key, len(places)) for record in records])
+        row = np.array([places.setdefault(key, len(places)) for key in user_keys])
         keys, owner = list(places), np.empty(len(places), np.int64)
         owner[row] = partition
         rows, changes = self._rows(users, keys, owner)
@@ -107,7 +107,7 @@ class Job:
         p, applied, _ = self._batcher(
             row[order],
             np.repeat([self.theirs.KIND[tp.topic] for tp, _ in parts], sizes)[order],
-            np.array([record.offset for record in records])[order],
+            np.concatenate([part.offsets for _, part in parts])[order],
             np.array([self.theirs.item_index(event.item_id) for event in events])[order],
             ts_ms[order],
         )
@@ -119,7 +119,7 @@ class Job:
         }
         batches = record_batches(
             partition[answered],
-            texts([records[k].key for k in answered]),
+            texts([user_keys[k] for k in answered]),
             _OUTPUT.fill(columns),
             None,
         )

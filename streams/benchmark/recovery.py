@@ -23,6 +23,7 @@ from streams.benchmark.workload import random_model
 from streams.chunk.changelog import LOGGED
 from streams.clients import consumer, producer
 from streams.delivery import Delivery
+from streams.fetched import in_columns
 from streams.options import Options
 from streams.pipeline import Origin, process
 from streams.settings import Settings
@@ -218,7 +219,11 @@ class KnownUsers:
             for event in events:
                 chunk.setdefault(Origin(_ASKED, event.partition), []).append(event)
             for number, change in process(
-                chunk, self._expected, self._model, LAST_MS + 10**9, Options()
+                in_columns(chunk),
+                self._expected,
+                self._model,
+                LAST_MS + 10**9,
+                Options(),
             ).changes.items():
                 self._expected.write(number, change.keys, change.rows)
                 wanted.update(zip(change.keys, (row.tobytes() for row in change.rows), strict=True))

@@ -9,14 +9,15 @@ comes of that, the ring repairs. In a backlog, where the producers may be writin
 until it has been silent for a while.
 """
 
-from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
-from itertools import accumulate, chain
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 
+import numpy as np
 from faust.types import TP
 
-Records: TypeAlias = Sequence[Any]
+from models.compiled import compiled
+from models.state import Ints
+from streams.fetched import VALUE, VALUE_END, Fetched, joined
 
 LIVE_MS = 30_000
 """A partition whose newest record is younger than this is live."""
@@ -29,39 +30,75 @@ _ANY_TIME = float("inf")
 
 
 class _Queue:
-    """Records of one partition that wait, each with the time that the partition has come to at it.
-
-    Times and bytes are added up as records come, so that no look costs more where many wait.
-    """
+    """Records of one partition that wait, each with the time that the partition has come to at it."""
 
     def __init__(self) -> None:
-        self.records: list[Any] = []
-        self.reached: list[int] = []  # a late record goes with what came before it
-        self._bytes: list[int] = []  # of values, since the first record ever
-        self._bytes_gone = 0
+        self._pieces: list[tuple[Fetched, Ints]] = []  # a late record goes with what came before it
+        self._bytes = 0  # of values
+        self.count = 0
 
-    def add(self, records: Records) -> None:
-        times = [record.timestamp for record in records]
-        sizes = [len(record.value or b"") for record in records]
-        if self.records:
-            times[0], sizes[0] = max(times[0], self.reached[-1]), sizes[0] + self._bytes[-1]
-        else:
-            self._bytes_gone = 0
-        self.records += records
-        self.reached += accumulate(times, max)
-        self._bytes += accumulate(sizes)
+    def add(self, records: Fetched) -> None:
+        reached = records.timestamps_ms
+        if len(records) > 1 or self._pieces:
+            reached = np.maximum.accumulate(reached)
+            if self._pieces:
+                reached = np.maximum(reached, self.reached_ms)
+        self._pieces.append((records, reached))
+        self._bytes += _value_bytes(records)
+        self.count += len(records)
 
-    def take(self, count: int) -> list[Any]:
-        taken = self.records[:count]
-        self._bytes_gone = self._bytes[count - 1]
-        del self.records[:count], self.reached[:count], self._bytes[:count]
-        return taken
+    @property
+    def reached_ms(self) -> int:
+        """The time that the partition has come to."""
+        return int(self._pieces[-1][1][-1])
+
+    def ready(self, limit: float) -> int:
+        """Return the number of records up to a time."""
+        count = 0
+        for records, reached in self._pieces:
+            if reached[-1] > limit:
+                return count + int(np.searchsorted(reached, limit, "right"))
+            count += len(records)
+        return count
+
+    def times(self, count: int) -> Iterator[Ints]:
+        """Yield the times of the first records, in parts."""
+        for records, reached in self._pieces:
+            if count <= 0:
+                return
+            yield reached[:count]
+            count -= len(records)
+
+    def take(self, count: int) -> Fetched:
+        self.count -= count
+        taken = []
+        while count > 0:
+            records, reached = self._pieces[0]
+            if len(records) <= count:
+                del self._pieces[0]
+            else:
+                self._pieces[0] = records[count:], reached[count:]
+                records = records[:count]
+            taken.append(records)
+            self._bytes -= _value_bytes(records)
+            count -= len(records)
+        return joined(taken)
 
     def full(self, capacity: int) -> bool:
         """Tell whether it holds so many records, or `PARTITION_BYTES`."""
-        if not self.records:
-            return False
-        return len(self.records) >= capacity or self._bytes[-1] - self._bytes_gone >= PARTITION_BYTES
+        return self.count >= capacity or self._bytes >= PARTITION_BYTES
+
+
+def _value_bytes(records: Fetched) -> int:
+    return _length(records.columns[VALUE], records.columns[VALUE_END])
+
+
+@compiled
+def _length(start: Ints, end: Ints) -> int:
+    length = 0
+    for k in range(len(start)):
+        length += end[k] - start[k]
+    return length
 
 
 class Alignment:
@@ -90,7 +127,7 @@ class Alignment:
 
     def __len__(self) -> int:
         """Return the number of records that wait."""
-        return sum(len(queue.records) for queue in self._waiting.values())
+        return sum(queue.count for queue in self._waiting.values())
 
     def full(self) -> set[TP]:
         """Return the partitions that hold enough."""
@@ -104,7 +141,7 @@ class Alignment:
         """Tell whether any record of the partitions with this number is here."""
         return any(tp.partition == number for tp in self._waiting)
 
-    def add(self, fetched: Mapping[TP, Records], now_s: float) -> None:
+    def add(self, fetched: Mapping[TP, Fetched], now_s: float) -> None:
         """Take records in, of each partition in order of offsets."""
         waiting = {tp.partition for tp in self._waiting}
         for tp, records in fetched.items():
@@ -114,12 +151,10 @@ class Alignment:
             queue = self._waiting.setdefault(tp, _Queue())
             queue.add(records)
             self._heard_s[tp] = now_s
-            newest_ms = queue.reached[-1]
+            newest_ms = queue.reached_ms
             self._newest_ms[tp.partition] = max(newest_ms, self._newest_ms.get(tp.partition, newest_ms))
 
-    def take(
-        self, assigned: set[TP], caught_up: Callable[[TP], bool], now_s: float, wall_ms: int
-    ) -> dict[TP, list[Any]]:
+    def take(self, assigned: set[TP], caught_up: Callable[[TP], bool], now_s: float, wall_ms: int) -> dict[TP, Fetched]:
         """Return the records that may be handled now, of each partition in order of offsets.
 
         Args:
@@ -133,7 +168,7 @@ class Alignment:
             if tp.partition in groups:
                 groups[tp.partition].append(tp)
         share = max(1, self._at_once // max(1, len(groups)))
-        taken: dict[TP, list[Any]] = {}
+        taken: dict[TP, Fetched] = {}
         for number, tps in groups.items():
             ended = {tp: caught_up(tp) for tp in tps}
             live = self._newest_ms[number] > wall_ms - LIVE_MS
@@ -141,16 +176,15 @@ class Alignment:
             if now_s - self._moved_s[number] >= self._patience_s * _KNOWN_MORE and all(ended.values()):
                 limit = _ANY_TIME  # nothing more is to come: the topics' clocks differ
             queues = {tp: self._waiting[tp] for tp in tps if tp in self._waiting}
-            ready = {tp: bisect_right(queue.reached, limit) for tp, queue in queues.items()}
+            ready = {tp: queue.ready(limit) for tp, queue in queues.items()}
             if sum(ready.values()) > share:
-                # each part is in order: sorting them is merging them
-                parts = (queue.reached[: min(ready[tp], share)] for tp, queue in queues.items())
-                limit = sorted(chain.from_iterable(parts))[share - 1]
-                ready = {tp: bisect_right(queue.reached, limit) for tp, queue in queues.items()}
+                firsts = chain.from_iterable(queues[tp].times(min(ready[tp], share)) for tp in queues)
+                limit = int(np.partition(np.concatenate([*firsts]), share - 1)[share - 1])
+                ready = {tp: queue.ready(limit) for tp, queue in queues.items()}
             for tp, count in ready.items():
                 if count:
                     taken[tp] = queues[tp].take(count)
-                    if not queues[tp].records:
+                    if not queues[tp].count:
                         del self._waiting[tp]
             if all(ready.values()):
                 self._moved_s[number] = now_s
@@ -161,8 +195,8 @@ class Alignment:
         if caught_up and live:
             return _ANY_TIME
         queue = self._waiting.get(tp)
-        if queue:  # a full partition is not fetched, so it is not silent: what it brings next is later than this
-            return queue.reached[-1]
+        if queue is not None:  # a full one is not fetched, so not silent: what it brings next is later than this
+            return queue.reached_ms
         patience_s = self._patience_s if caught_up else self._patience_s * _KNOWN_MORE
         silent_s = now_s - self._heard_s.setdefault(tp, now_s)
         return _ANY_TIME if silent_s >= patience_s else -_ANY_TIME

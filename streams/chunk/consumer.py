@@ -1,4 +1,4 @@
-"""Chunks in: each poll becomes one message, whose value is the chunk `{TP: [record, ...]}`."""
+"""Chunks in: each poll becomes one message, whose value is the chunk `{TP: Fetched}`."""
 
 import asyncio
 import time
@@ -15,6 +15,7 @@ from mode.utils.futures import notify
 from streams.chunk.alignment import Alignment
 from streams.chunk.failure import fail_stop
 from streams.chunk.fetching import FetchThread
+from streams.fetched import TIMESTAMP_MS, Fetched
 
 POLL_S = 0.2
 UNDERWAY = 2
@@ -111,7 +112,7 @@ class ChunkConsumer(driver.Consumer):
             task.add_done_callback(self._handing_on.discard)
         if message.generation_id != self.app.consumer_generation_id:
             return False  # the stream acknowledges what it skips: an unprocessed offset must not be committed
-        self._acked.update((tp, [records[-1].offset]) for tp, records in message.value.items())
+        self._acked.update((tp, [int(records.offsets[-1])]) for tp, records in message.value.items())
         return True
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:  # noqa: ANN401 - Faust's signature
@@ -142,7 +143,7 @@ class ChunkConsumer(driver.Consumer):
             positions = {f"{tp.topic}-{tp.partition}": offset for tp, offset in self._next_offset.items()}
             fail_stop("a fetch failed", error, next_offsets=positions)
 
-    async def _getmany(self, active_partitions: set[TP], timeout: float) -> dict[TP, list[Any]]:
+    async def _getmany(self, active_partitions: set[TP], timeout: float) -> dict[TP, Fetched]:
         """Fetch in the client's thread.
 
         Faust's way there is a queue with two workers, each of which makes four tasks to wait for its next call.
@@ -210,11 +211,11 @@ class ChunkConsumer(driver.Consumer):
                 self.app.tables.recovery.on_changelog_records(tp, records)
             else:
                 inputs[tp] = records
-        again = {tp for tp, records in inputs.items() if records[0].offset < self._next_offset.get(tp, 0)}
+        again = {tp for tp, records in inputs.items() if records.offsets[0] < self._next_offset.get(tp, 0)}
         for tp in again:
             self._note_again(tp, len(inputs.pop(tp)))
         self._alignment.add(inputs, asyncio.get_running_loop().time())
-        self._next_offset.update((tp, records[-1].offset + 1) for tp, records in inputs.items())
+        self._next_offset.update((tp, int(records.offsets[-1]) + 1) for tp, records in inputs.items())
         for tp in self._inputs() - again if generation == self._sought else ():
             # past the ends of transactions too, and what was aborted
             self._next_offset[tp] = max(self._position(tp), self._next_offset.get(tp, 0))
@@ -262,7 +263,7 @@ class ChunkConsumer(driver.Consumer):
                 return
             now_s = asyncio.get_running_loop().time()
             chunk = self._alignment.take(self._inputs(), self._caught_up, now_s, time.time_ns() // 1_000_000)
-            self._handed_on.update((tp, records[-1].offset) for tp, records in chunk.items())
+            self._handed_on.update((tp, int(records.offsets[-1])) for tp, records in chunk.items())
             if chunk:
                 await self._deliver(chunk)
 
@@ -303,14 +304,14 @@ class ChunkConsumer(driver.Consumer):
             return False
         return all((self._new_offset(tp) or 0) > self._handed_on.get(tp, -1) for tp in mine)
 
-    async def _deliver(self, chunk: dict[TP, list[Any]]) -> None:
+    async def _deliver(self, chunk: dict[TP, Fetched]) -> None:
         tp = next(iter(chunk))
-        first = chunk[tp][0]
+        offset, timestamp_ms = chunk[tp].columns[: TIMESTAMP_MS + 1, 0].tolist()
         message = ConsumerMessage(
             tp.topic,
             tp.partition,
-            first.offset,
-            first.timestamp / 1000,
+            offset,
+            timestamp_ms / 1000,
             timestamp_type=0,
             headers=[],
             key=None,

@@ -8,7 +8,7 @@ at the broker for news: as long as Faust says, 1.5 s.
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import proxy
 
 from aiokafka import TopicPartition
@@ -16,9 +16,8 @@ from aiokafka.consumer import fetcher
 from aiokafka.protocol.fetch import FetchRequest
 from faust.transport.drivers import aiokafka as driver
 
-from schemas.cloudevents import Headers
-from streams.chunk.reading import Unread, readable
-from streams.fetched import OFFSET, TIMESTAMP_MS, Fetched, fetched
+from streams.chunk.reading import Unread
+from streams.fetched import Fetched, fetched
 
 MAX_WAIT_MS = 100
 """How long the broker may keep a fetch that finds nothing."""
@@ -57,30 +56,23 @@ class _Objects:
         return fetched(records)
 
 
-class BareRecords(fetcher.PartitionRecords):  # type: ignore[misc]
-    """Fetched records as the parser makes them: offset, timestamp, key, value and headers."""
-
-    def _consumer_record(self, tp: Any, record: Any) -> Any:  # noqa: ANN401, ARG002 - aiokafka's
-        return record
-
-
 class ColumnFetcher(fetcher.Fetcher):  # type: ignore[misc]
-    """aiokafka's fetcher, whose records are columns if they are of the changelog.
+    """aiokafka's fetcher, whose records are columns.
 
     Attributes:
-        of_columns: tells which partitions' are.
-        recovering: tells whether the changelog is what is wanted.
+        of_changelog: tells which partitions are.
+        recovering: tells whether they are what is wanted.
     """
 
-    of_columns: Callable[[Any], bool]
+    of_changelog: Callable[[Any], bool]
     recovering: Callable[[], bool]
 
     @staticmethod
-    def take_over(consumer: Any, of_columns: Callable[[Any], bool], recovering: Callable[[], bool]) -> None:  # noqa: ANN401 - aiokafka's
+    def take_over(consumer: Any, of_changelog: Callable[[Any], bool], recovering: Callable[[], bool]) -> None:  # noqa: ANN401 - aiokafka's
         """Make a consumer's fetcher, which has fetched nothing yet, one of ours: it knows no other way to get one."""
         mine = consumer._fetcher
         mine._client, mine._prefetch_backoff, mine.__class__ = _Answers(mine._client), 0, ColumnFetcher
-        mine.of_columns, mine.recovering = of_columns, recovering
+        mine.of_changelog, mine.recovering = of_changelog, recovering
 
     def _get_actions_per_node(self, assignment: Any) -> tuple[Any, ...]:  # noqa: ANN401 - aiokafka's
         """Return what to ask each broker for: in a recovery, nothing that leaves the changelog out.
@@ -89,12 +81,12 @@ class ColumnFetcher(fetcher.Fetcher):  # type: ignore[misc]
         """
         requests, *rest = super()._get_actions_per_node(assignment)
         if self.recovering():
-            requests = [(node, request) for node, request in requests if self._asks_for_columns(request)]
+            requests = [(node, request) for node, request in requests if self._asks_for_changelog(request)]
         return requests, *rest
 
-    def _asks_for_columns(self, request: Any) -> bool:  # noqa: ANN401 - aiokafka's
+    def _asks_for_changelog(self, request: Any) -> bool:  # noqa: ANN401 - aiokafka's
         return any(
-            self.of_columns(TopicPartition(topic, place[0])) for topic, places in request.topics for place in places
+            self.of_changelog(TopicPartition(topic, place[0])) for topic, places in request.topics for place in places
         )
 
     async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> bool:  # noqa: ANN401
@@ -113,12 +105,9 @@ class ColumnFetcher(fetcher.Fetcher):  # type: ignore[misc]
     def _replace(self, result: Any, data: bytes) -> None:  # noqa: ANN401 - aiokafka's
         theirs = result._partition_records
         aborted = tuple(theirs._aborted_transactions)  # aiokafka takes them out as it reads
-        if not self.of_columns(result._topic_partition):
-            theirs.__class__ = BareRecords
-            result.getall = partial(_objects, proxy(result), data, self._check_crcs, aborted)
-            return
-        if readable(data):
-            result._partition_records = Unread(data, theirs.next_fetch_offset, self._check_crcs, aborted)
+        unread = Unread(data, theirs.next_fetch_offset, self._check_crcs, aborted)
+        if unread.readable:
+            result._partition_records = unread
             theirs._records_iterator = None  # it holds them, as they hold it: until garbage is collected
         else:
             result._partition_records = _Objects(theirs)
@@ -137,54 +126,6 @@ def _take(result: Any, max_records: int) -> Any:  # noqa: ANN401 - aiokafka's
     return records
 
 
-def _objects(
-    result: Any,  # noqa: ANN401 - aiokafka's
-    data: bytes,
-    check_crcs: bool,
-    aborted: tuple[tuple[int, int], ...],
-    max_records: int,
-) -> Any:  # noqa: ANN401
-    """Return the next records of a partition, also where a header's name is not UTF-8: aiokafka cannot read those."""
-    begin = result._assignment.state_value(result._topic_partition).position
-    try:
-        return fetcher.FetchResult.getall(result, max_records)
-    except UnicodeDecodeError:
-        result._partition_records = _Plain(Unread(data, begin, check_crcs, aborted))
-        result.getall = partial(_take, result)
-        return result.getall(max_records)
-
-
-class _PlainRecord(NamedTuple):
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
-
-
-class _Plain:
-    """What is unread of a partition, as objects."""
-
-    def __init__(self, unread: Unread) -> None:
-        self._unread = unread
-
-    @property
-    def next_fetch_offset(self) -> int:
-        return self._unread.next_fetch_offset
-
-    @property
-    def done(self) -> bool:
-        return self._unread.done
-
-    def take(self, most: int) -> list[_PlainRecord]:
-        found = self._unread.take(most)
-        offsets, times = found.columns[OFFSET].tolist(), found.columns[TIMESTAMP_MS].tolist()
-        return [
-            _PlainRecord(offset, ms, found.key(k), found.value(k), found.headers[k] if found.headers else ())
-            for k, (offset, ms) in enumerate(zip(offsets, times, strict=True))
-        ]
-
-
 class FetchThread(driver.AIOKafkaConsumerThread):
     """Faust's thread of the consumer."""
 
@@ -197,5 +138,4 @@ class FetchThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: driver.Transport) -> Any:  # noqa: ANN401 - aiokafka's
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = MAX_WAIT_MS
-        consumer._isolation_level = "read_committed"  # Faust does so in its own transactions only
         return consumer

@@ -18,13 +18,14 @@ from streams.chunk.app import ChunkApp
 from streams.chunk.failure import fail_stop
 from streams.chunk.records import Batch
 from streams.chunk.table import ChunkTable, Kept
+from streams.fetched import Fetched
 
 SMALL = 256
 """A chunk of so few records is computed where it is: going to a thread and back would take it longer."""
 
 T = TypeVar("T")
 U = TypeVar("U")
-Polled: TypeAlias = Mapping[TP, Sequence[Any]]
+Polled: TypeAlias = Mapping[TP, Fetched]
 Written: TypeAlias = tuple[str, int, Sequence[Batch]]
 """Batches for a partition of a topic."""
 

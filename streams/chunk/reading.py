@@ -1,9 +1,8 @@
 """Record batches read as columns: what aiokafka does record by record, a batch at a time.
 
-Source: Apache Kafka, Message format, version 2. What is in an older format is left to aiokafka: see `readable`.
+Source: Apache Kafka, Message format, version 2. What is in an older format is left to aiokafka: see `Unread.readable`.
 """
 
-import struct
 from collections.abc import Iterable
 
 import numpy as np
@@ -28,35 +27,20 @@ from streams.fetched import (
 )
 from streams.texts import Bytes
 
-_HEAD = struct.Struct(">qiibIhiqqqhii")
+_START, _STOP, _MAGIC, _BASE, _RECORDS, _MS, _UNIT, _WITH_HEADERS, _CODEC = range(9)
+_ATTRIBUTES, _PRODUCER, _NEXT_OFFSET, _CRC, _HEADS = range(9, 14)
+"""Columns of what is known of batches: where each begins and ends, its format. If it is ours: its offset, records,
+their time and the unit of their own, how many were found to have headers, what compresses them."""
+
+_HEAD_BYTES = 61
 _LENGTH_END = 12  # the batch's length counts what comes after it
-_MAGIC_AT, _MAGIC = 16, 2
+_MAGIC_AT, _FORMAT = 16, 2
 _ATTRIBUTES_AT = 21  # the checksum counts what comes from there on
-_CODEC, _APPEND_TIME, _TRANSACTIONAL, _CONTROL = 0x07, 0x08, 0x10, 0x20
+_CODEC_BITS, _APPEND_TIME, _TRANSACTIONAL, _CONTROL = 0x07, 0x08, 0x10, 0x20
 _DECODERS = {1: codec.gzip_decode, 2: codec.snappy_decode, 3: codec.lz4_decode, 4: codec.zstd_decode}
 _LEAST_RECORD = 7  # bytes
 _AT_ONCE_BYTES = 500_000
 """Bytes after which no further batch is begun: what is decompressed lies beside what is not."""
-
-
-def readable(data: bytes) -> bool:
-    """Tell whether `Unread` reads all batches in a partition's answer to a fetch."""
-    at = 0
-    while (end := _end(data, at)) is not None:
-        if end - at <= _MAGIC_AT:
-            return True  # reading it says what is wrong
-        if data[at + _MAGIC_AT] != _MAGIC:
-            return False
-        at = end
-    return True
-
-
-def _end(data: bytes, at: int) -> int | None:
-    """Return where the batch ends that begins here; None if not all of it is here."""
-    if at + _LENGTH_END > len(data):
-        return None
-    end = at + _LENGTH_END + int.from_bytes(data[at + 8 : at + 12], "big", signed=True)
-    return end if end <= len(data) else None
 
 
 class _Aborted:
@@ -83,16 +67,24 @@ class Unread:
     """What a fetch brought of one partition and was not read yet; batches are decompressed as they are read.
 
     Args:
-        data: whole batches of this format; a part of one at the end is left alone.
+        data: whole batches, and maybe a part of one at the end, which is left alone.
         fetch_offset: records before it are skipped.
         check_crcs: whether to check the batches' checksums.
         aborted: producer's id and first offset of the transactions that are left out.
+
+    Attributes:
+        readable: whether all of it is of this format; if not, only aiokafka can read it.
+        next_fetch_offset: what comes after what was taken.
     """
 
     def __init__(
         self, data: bytes, fetch_offset: int, check_crcs: bool, aborted: Iterable[tuple[int, int]] = ()
     ) -> None:
-        self._data, self._at, self._check_crcs, self._aborted = data, 0, check_crcs, _Aborted(aborted)
+        self._data, self._view, self._check_crcs = data, memoryview(data), check_crcs
+        self._batches = _heads(np.frombuffer(data, np.uint8))
+        self._heads, self._at = self._batches.tolist(), 0
+        self.readable = not self._heads or self._heads[-1][_MAGIC] == _FORMAT
+        self._aborted = _Aborted(aborted)
         self._rest: Fetched | None = None
         self.next_fetch_offset = fetch_offset
 
@@ -105,10 +97,11 @@ class Unread:
         """
         taken: list[Fetched] = []
         room = _AT_ONCE_BYTES
-        while most > 0 and room > 0 and (piece := self._piece()) is not None:
-            part = piece[:most]
-            self._rest = piece[most:] if len(piece) > most else None
-            reached = self._batch_end if self._rest is None else int(part.offsets[-1]) + 1
+        while most > 0 and room > 0 and (piece := self._piece(most)) is not None:
+            part, self._rest = piece, None
+            if len(piece) > most:
+                part, self._rest = piece[:most], piece[most:]
+            reached = self._piece_end if self._rest is None else int(part.offsets[-1]) + 1
             self.next_fetch_offset = max(reached, self.next_fetch_offset)
             if len(part):
                 taken.append(part)
@@ -119,49 +112,79 @@ class Unread:
     @property
     def done(self) -> bool:
         """Whether all is read."""
-        return self._rest is None and _end(self._data, self._at) is None
+        return self._rest is None and self._at == len(self._heads)
 
-    def _piece(self) -> Fetched | None:
-        """Return what is left of the batch that was begun, or else the next one."""
+    def _piece(self, most: int) -> Fetched | None:
+        """Return what is left of the batches that were begun, or else the next: so many records, where there are."""
         if self._rest is not None:
             return self._rest
-        end = _end(self._data, self._at)
-        if end is None:
-            return None
-        begin, self._at = self._at, end
-        piece, self._batch_end = _batch(self._data, begin, end, self._check_crcs, self._aborted)
-        return piece[int(np.searchsorted(piece.offsets, self.next_fetch_offset)) :]
-
-
-def _batch(data: bytes, begin: int, end: int, check_crc: bool, aborted: _Aborted) -> tuple[Fetched, int]:
-    """Return the records of a batch, and the offset after it: those of a control batch are none of ours."""
-    if end - begin < _HEAD.size:
-        raise CorruptRecordException(f"a record batch of {end - begin} bytes")
-    whole = memoryview(data)[begin:end]
-    head = _HEAD.unpack_from(whole)
-    base, crc, attributes, last, first_ms, newest_ms, producer, count = head[0], *head[4:10], head[12]
-    if check_crc and calc_crc32c(whole[_ATTRIBUTES_AT:]) != crc:
-        raise CorruptRecordException(f"the checksum of the record batch at offset {base} is wrong")
-    control = bool(attributes & _CONTROL)
-    left_out = bool(attributes & (_TRANSACTIONAL | _CONTROL)) and aborted.hold(base, producer, control)
-    if control or left_out:
+        first = last = self._at
         count = 0
-    elif attributes & _CODEC:
-        data = _decompressed(whole[_HEAD.size :], attributes & _CODEC)
-        begin, end = 0, len(data)
-    else:
-        begin += _HEAD.size
-    if not 0 <= count * _LEAST_RECORD <= end - begin:
-        raise CorruptRecordException(f"{count} records in {end - begin} bytes at offset {base}")
-    columns = np.empty((ROWS, count), np.int64)
-    if not count:
-        return Fetched(b"", columns), base + last + 1
-    ms, unit = (newest_ms, 0) if attributes & _APPEND_TIME else (first_ms, 1)
-    with_headers = _parse(np.frombuffer(data, np.uint8), begin, end, base, ms, unit, columns)
-    if with_headers < 0:
-        raise CorruptRecordException(f"a record is not of the format, in the batch at offset {base}")
-    headers = _headers(whole, data, begin, count) if with_headers else ()
-    return Fetched(data, columns, headers), base + last + 1
+        while count < most and last < len(self._heads):
+            head = self._heads[last]
+            if head[_CODEC] and last > first:
+                break
+            last += 1
+            if self._counts(head):
+                count += head[_RECORDS]
+            else:
+                self._batches[last - 1, _RECORDS] = 0
+            if head[_CODEC]:
+                break
+        if first == last:
+            return None
+        piece = self._read(first, last, count)
+        self._at, self._piece_end = last, self._heads[last - 1][_NEXT_OFFSET]
+        if len(piece) and piece.columns[OFFSET, 0] < self.next_fetch_offset:
+            piece = piece[int(np.searchsorted(piece.offsets, self.next_fetch_offset)) :]
+        return piece
+
+    def _counts(self, head: list[int]) -> bool:
+        """Tell whether the records of a batch are to be seen."""
+        start, stop, offset, attributes = head[_START], head[_STOP], head[_BASE], head[_ATTRIBUTES]
+        if stop - start < _HEAD_BYTES:
+            raise CorruptRecordException(f"a record batch of {stop - start} bytes")
+        if self._check_crcs and calc_crc32c(self._view[start + _ATTRIBUTES_AT : stop]) != head[_CRC]:
+            raise CorruptRecordException(f"the checksum of the record batch at offset {offset} is wrong")
+        left_out = attributes & (_TRANSACTIONAL | _CONTROL) and self._aborted.hold(
+            offset, head[_PRODUCER], bool(attributes & _CONTROL)
+        )
+        if left_out or attributes & _CONTROL:
+            return False
+        if not head[_CODEC]:
+            _check_count(head[_RECORDS], stop - start - _HEAD_BYTES, offset)
+        return True
+
+    def _read(self, first: int, last: int, count: int) -> Fetched:
+        """Return the records of batches that follow one another: as they are, or of one that is compressed."""
+        if not count:
+            return Fetched(b"", np.empty((ROWS, 0), np.int64))
+        batches, data = self._batches[first:last], self._data
+        codec = self._heads[first][_CODEC]
+        if codec:
+            data = _decompressed(self._view[batches[0, _START] + _HEAD_BYTES : batches[0, _STOP]], codec)
+            batches = batches.copy()
+            batches[0, _START], batches[0, _STOP] = -_HEAD_BYTES, len(data)
+            _check_count(count, len(data), self._heads[first][_BASE])
+        columns = np.empty((ROWS, count), np.int64)
+        wrong = _parse(np.frombuffer(data, np.uint8), batches, columns)
+        if wrong >= 0:
+            offset = self._heads[first + wrong][_BASE]
+            raise CorruptRecordException(f"a record is not of the format, in the batch at offset {offset}")
+        headers: list[Headers] = []
+        if batches[:, _WITH_HEADERS].any():
+            for head, read in zip(self._heads[first:last], batches.tolist(), strict=True):
+                if read[_WITH_HEADERS]:
+                    whole = self._view[head[_START] : head[_STOP]]
+                    headers += _headers(whole, data, read[_START] + _HEAD_BYTES, read[_RECORDS])
+                else:
+                    headers += [()] * read[_RECORDS]
+        return Fetched(data, columns, headers)
+
+
+def _check_count(count: int, size: int, offset: int) -> None:
+    if not 0 <= count * _LEAST_RECORD <= size:
+        raise CorruptRecordException(f"{count} records in {size} bytes at offset {offset}")
 
 
 def _headers(whole: memoryview, data: bytes, at: int, count: int) -> list[Headers]:
@@ -201,11 +224,73 @@ def _decompressed(data: memoryview, number: int) -> bytes:
 
 
 @compiled
-def _parse(data: Bytes, at: int, end: int, base_offset: int, ms: int, unit: int, columns: Ints) -> int:
-    """Fill the columns with the records between these two places; return how many have headers, -1: they are malformed.
+def _heads(data: Bytes) -> Ints:
+    """Return the heads of the whole batches, to the first that is not of this format, or shorter than a head."""
+    count, start, stop = 0, 0, _batch_end(data, 0)
+    while stop <= len(data):
+        count += 1
+        if stop - start < _HEAD_BYTES or data[start + _MAGIC_AT] != _FORMAT:
+            break
+        start, stop = stop, _batch_end(data, stop)
+    found = np.empty((count, _HEADS), np.int64)
+    start = 0
+    for k in range(count):
+        head = found[k]
+        stop = _batch_end(data, start)
+        head[_START], head[_STOP], head[_MAGIC] = start, stop, _FORMAT
+        head[_WITH_HEADERS] = head[_CODEC] = head[_RECORDS] = 0
+        if stop - start > _MAGIC_AT:
+            head[_MAGIC] = data[start + _MAGIC_AT]
+        if stop - start >= _HEAD_BYTES and head[_MAGIC] == _FORMAT:
+            attributes = _number(data, start + 21, 2)
+            head[_BASE], head[_ATTRIBUTES], head[_CODEC] = _number(data, start, 8), attributes, attributes & _CODEC_BITS
+            head[_CRC] = _number(data, start + 17, 4) & 0xFFFFFFFF
+            head[_NEXT_OFFSET] = head[_BASE] + _number(data, start + 23, 4) + 1
+            head[_MS], head[_UNIT] = _number(data, start + 27, 8), 1
+            if attributes & _APPEND_TIME:
+                head[_MS], head[_UNIT] = _number(data, start + 35, 8), 0
+            head[_PRODUCER], head[_RECORDS] = _number(data, start + 43, 8), _number(data, start + 57, 4)
+        start = stop
+    return found
 
-    Offsets must go up; a record's time is `ms`, and as many `unit`s more as the record says.
+
+@compiled
+def _batch_end(data: Bytes, start: int) -> int:
+    """Return where the batch ends that begins here: after the data, if it is not all here."""
+    return start + _LENGTH_END + _number(data, start + 8, 4) if start + _LENGTH_END <= len(data) else len(data) + 1
+
+
+@compiled
+def _number(data: Bytes, at: int, size: int) -> int:
+    """Return a number with a sign, its highest byte first."""
+    number = np.int64(np.int8(data[at]))
+    for k in range(at + 1, at + size):
+        number = number << np.int64(8) | np.int64(data[k])
+    return number  # type: ignore[return-value]
+
+
+@compiled
+def _parse(data: Bytes, batches: Ints, columns: Ints) -> int:
+    """Fill the columns with the records of batches, see `_START`; return which one is malformed, -1: none."""
+    first = 0
+    for b in range(len(batches)):
+        count = batches[b, _RECORDS]
+        if count:
+            with_headers = _parse_batch(data, batches[b], columns[:, first : first + count])
+            if with_headers < 0:
+                return b
+            batches[b, _WITH_HEADERS] = with_headers
+            first += count
+    return -1
+
+
+@compiled
+def _parse_batch(data: Bytes, head: Ints, columns: Ints) -> int:
+    """Fill the columns with a batch's records; return how many have headers, -1: they are malformed.
+
+    Offsets must go up; a record's time is the batch's, and as many units more as the record says.
     """
+    at, end, base_offset, ms, unit = head[_START] + _HEAD_BYTES, head[_STOP], head[_BASE], head[_MS], head[_UNIT]
     with_headers = 0
     offset = -1
     for k in range(columns.shape[1]):

@@ -15,6 +15,7 @@ from chaos.fold import MOST, History
 from models.predictor import Predictor
 from models.state import RESOLUTIONS, Rows, empty_rows
 from schemas.topics import INPUTS
+from streams.fetched import in_columns
 from streams.options import Options
 from streams.pipeline import Origin, process
 from streams.user_rows import UserRows
@@ -93,7 +94,7 @@ class Reference:
                 InputRecord(key, event.value, offset, event.ts_ms)
             )
         ordered = {origin: sorted(records, key=lambda r: r.offset) for origin, records in chunk.items()}
-        result = process(ordered, table, model, _NOW_MS, self._options)
+        result = process(in_columns(ordered), table, model, _NOW_MS, self._options)
         return {(each.topic, each.key or b""): each.value for each in result.records()}
 
     def _wave(
@@ -116,7 +117,7 @@ class Reference:
                     InputRecord(user.key, event.value, place if offset is None else offset, event.ts_ms)
                 )
         if chunk:
-            result = process(chunk, table, model, _NOW_MS, self._options)
+            result = process(in_columns(chunk), table, model, _NOW_MS, self._options)
             for partition, change in result.changes.items():
                 table.write(partition, change.keys, change.rows)
 

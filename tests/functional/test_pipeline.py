@@ -10,6 +10,7 @@ from models.model_directory import OUTCOMES, Model
 from models.predictor import Predictor
 from schemas.outputs import ChurnRisk, NextAction, Recommendation
 from schemas.topics import CHURN_RISK, INPUTS, NEXT_ACTIONS, OUTPUTS, RECOMMENDATIONS
+from streams.fetched import fetched, in_columns
 from streams.options import Options
 from streams.pipeline import Origin, process
 from streams.user_rows import UserRows
@@ -128,7 +129,7 @@ def test_every_record_is_applied_duplicate_redelivered_or_rejected() -> None:
 def test_chunk_of_nothing_leads_to_nothing() -> None:
     chunks: list[dict[Origin, list[InputRecord]]] = [{}, {VIEWS: []}]
     for chunk in chunks:
-        result = process(chunk, UserRows(), MODEL, NOW_MS, Options())
+        result = process(in_columns(chunk), UserRows(), MODEL, NOW_MS, Options())
         assert (result.records(), result.changes, result.rejected) == ([], {}, {})
 
 
@@ -136,7 +137,7 @@ def test_process_leaves_the_table_as_it_is() -> None:
     users = UserRows()
     handle(users, {VIEWS: [event_record()]})
     before = content(users)
-    process({VIEWS: [event_record(ts_ms=START_MS + 9, offset=1)]}, users, MODEL, NOW_MS, Options())
+    process({VIEWS: fetched([event_record(ts_ms=START_MS + 9, offset=1)])}, users, MODEL, NOW_MS, Options())
     assert content(users) == before
 
 

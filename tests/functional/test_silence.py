@@ -15,6 +15,7 @@ from models.predictor import Predictor
 from models.state import NEVER, Rows
 from schemas.outputs import ChurnRisk, output_id
 from schemas.topics import CHURN_RISK
+from streams.fetched import fetched
 from streams.options import Options
 from streams.outputs import Output
 from streams.pipeline import Result, process, rescore
@@ -107,7 +108,9 @@ def test_event_after_silence_starts_anew() -> None:
     scored, _ = chain(keys, rows, START_MS + 300 * DAY_MS)
     users = UserRows()
     users.write(3, keys, scored)
-    result = process({VIEWS: [event_record("u0", ts_ms=START_MS + 9, offset=9)]}, users, LEAVERS, NOW_MS, Options())
+    result = process(
+        {VIEWS: fetched([event_record("u0", ts_ms=START_MS + 9, offset=9)])}, users, LEAVERS, NOW_MS, Options()
+    )
     row = result.changes[3].rows[0]
     assert (row["band"], row["rescore_ms"]) == (1, START_MS + 9 + FIRST_RESCORE_MS)
 

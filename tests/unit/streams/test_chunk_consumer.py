@@ -19,15 +19,16 @@ from streams.chunk.alignment import Alignment
 from streams.chunk.consumer import ChunkConsumer
 from streams.chunk.logged_rows import MARKER
 from streams.chunk.recovery import ChunkRecovery
-from streams.fetched import fetched
+from streams.fetched import Fetched, fetched
 
 VIEWS = TP("views", 0)
 CAUGHT_UP = ChunkConsumer._caught_up
 
 
-class Record(SimpleNamespace):
-    value = b"{}"
-    timestamp = 1
+def records(*offsets: int) -> Fetched:
+    """Return records of the present."""
+    now_ms = time.time_ns() // 1_000_000
+    return fetched([InputRecord(b"ann", b"{}", offset, now_ms) for offset in offsets])
 
 
 class Faust(SimpleNamespace):
@@ -38,12 +39,12 @@ class Faust(SimpleNamespace):
         self.client = SimpleNamespace(_position=None, highwater=None, lso=None)
         self.app = SimpleNamespace(consumer_generation_id=1, should_stop=False)
 
-        async def getmany(_: Any, active_partitions: set[TP], timeout: float) -> dict[TP, list[Record]]:
+        async def getmany(_: Any, active_partitions: set[TP], timeout: float) -> dict[TP, Fetched]:
             self.asked.append(set(active_partitions))
             offsets = self.to_come.pop(0)
-            return {VIEWS: [Record(offset=offset) for offset in offsets]} if offsets else {}
+            return {VIEWS: records(*offsets)} if offsets else {}
 
-        async def deliver(consumer: Any, chunk: dict[TP, list[Record]]) -> None:
+        async def deliver(consumer: Any, chunk: dict[TP, Fetched]) -> None:
             message = Message(generation_id=1, value=chunk)
             self.delivered.append(message)
             if len(self.delivered) > self.breaks_after:
@@ -76,7 +77,7 @@ class Faust(SimpleNamespace):
 
     @property
     def offsets(self) -> list[list[int]]:
-        return [[record.offset for record in message.value[VIEWS]] for message in self.delivered]
+        return [message.value[VIEWS].offsets.tolist() for message in self.delivered]
 
 
 @dataclass(eq=False)
@@ -97,7 +98,6 @@ def test_with_all_partitions_full_nothing_is_fetched(monkeypatch: pytest.MonkeyP
 
 
 def live(monkeypatch: pytest.MonkeyPatch, *, at_once: int = 100) -> Faust:
-    monkeypatch.setattr(Record, "timestamp", time.time_ns() // 1_000_000)
     return Faust(monkeypatch, capacity=100, at_once=at_once)
 
 
@@ -140,14 +140,14 @@ def test_a_chunk_never_overtakes_one_that_waits_in_front_of_a_full_queue(monkeyp
     async def run() -> None:
         room = asyncio.Event()
 
-        async def deliver(_: Any, chunk: dict[TP, list[Record]]) -> None:
-            entered.append(chunk[VIEWS][0].offset)
+        async def deliver(_: Any, chunk: dict[TP, Fetched]) -> None:
+            entered.append(chunk[VIEWS].offsets[0])
             await room.wait()
 
         monkeypatch.setattr(ChunkConsumer, "_deliver", deliver)
         waiting = asyncio.ensure_future(faust.consumer._fetch())
         await asyncio.sleep(0.01)
-        faust.consumer._alignment.add({VIEWS: [Record(offset=1)]}, 0)
+        faust.consumer._alignment.add({VIEWS: records(1)}, 0)
         faust.consumer.ack(Message(generation_id=0, value={}))
         await asyncio.sleep(0.01)
         assert entered == [0]

@@ -35,10 +35,11 @@ from mode.utils.futures import notify
 
 from streams.chunk.app import ChunkApp
 from streams.chunk.consumer import ChunkConsumer
-from streams.chunk.fetching import BareRecords, ColumnFetcher, FetchThread
+from streams.chunk.fetching import ColumnFetcher, FetchThread
 from streams.chunk.producer import BatchProducer
 from streams.chunk.recovery import ChunkRecovery, ChunkTableManager
 from streams.chunk.table import ChunkStore, ChunkTable
+from streams.fetched import fetched, in_columns
 
 T = TypeVar("T")
 READ_CODE = {"faust-streaming": "0.15.3", "mode-streaming": "0.7.1"}
@@ -64,7 +65,6 @@ OVERRIDDEN: list[tuple[type, str, list[str], str]] = [
     (driver.Consumer, "_new_consumer_thread", ["self"], "fetches wait, and records are slow: see fetching.py"),
     (driver.AIOKafkaConsumerThread, "on_start", ["self"], "a fetch waits for a tenth of a second"),
     (driver.AIOKafkaConsumerThread, "_create_worker_consumer", ["self", "transport"], "a fetch waits for 1.5 s"),
-    (fetcher.PartitionRecords, "_consumer_record", ["self", "tp", "record"], "records are slow to make"),
     (fetcher.Fetcher, "_proc_fetch_request", ["self", "assignment", "node_id", "request"], "records are objects"),
     (fetcher.Fetcher, "_get_actions_per_node", ["self", "assignment"], "recovery waits at the broker for other news"),
     (driver.Consumer, "_drain_messages", ["self", "fetcher"], "stock Faust reads records one by one"),
@@ -99,7 +99,6 @@ OURS = {
     TableManager: ChunkTableManager,
     Service: BatchProducer,
     driver.AIOKafkaConsumerThread: FetchThread,
-    fetcher.PartitionRecords: BareRecords,
     fetcher.Fetcher: ColumnFetcher,
 }
 NOT_METHODS = {(TableManager, "recovery"), (Recovery, "_slurp_changelogs")}  # tested by themselves
@@ -378,19 +377,13 @@ def kafka_record(topic: str = "views", offset: int = 7) -> Any:
     return ConsumerRecord(topic, 0, offset, 1000, 0, b"ann", b"{}", None, 3, 2, (("h", b"1"),))
 
 
-def test_records_of_aiokafka_have_what_the_pipeline_reads() -> None:
-    record = kafka_record()
-    assert (record.topic, record.partition, record.offset, record.timestamp) == ("views", 0, 7, 1000)
-    assert (record.key, record.value, record.headers) == (b"ann", b"{}", (("h", b"1"),))
-
-
 def test_message_carries_a_chunk_and_its_generation() -> None:
     async def look(app: ChunkApp, _: ChunkTable) -> None:
         app.consumer_generation_id = 5
         message = app.consumer._to_message(PARTITION, kafka_record())
         assert type(message) is ConsumerMessage
         assert message.generation_id == 5, "the stream cannot tell a stale chunk"
-        message.key, message.value, message.acked = None, {PARTITION: [kafka_record()]}, True
+        message.key, message.value, message.acked = None, {PARTITION: fetched([kafka_record()])}, True
 
     on_app(look)
 
@@ -399,7 +392,8 @@ def test_only_chunks_of_this_generation_are_committed() -> None:
     async def look(app: ChunkApp, _: ChunkTable) -> None:
         consumer, app.consumer_generation_id = app.consumer, 5
         message = consumer._to_message(PARTITION, kafka_record())
-        message.value = {PARTITION: [kafka_record(offset=7), kafka_record(offset=9)], TP("clicks", 0): [kafka_record()]}
+        views, clicks = [kafka_record(offset=7), kafka_record(offset=9)], [kafka_record()]
+        message.value = in_columns({PARTITION: views, TP("clicks", 0): clicks})
         waiting = consumer._waiting_for_ack = asyncio.get_running_loop().create_future()
         consumer._unacked_messages.add(message)
         app.consumer_generation_id = 6

@@ -171,7 +171,7 @@ def test_in_a_recovery_nothing_is_asked_for_that_leaves_the_changelog_out() -> N
 
     async def look(setting: Setting) -> None:
         setting.fetcher._client.cluster = SimpleNamespace(leader_for_partition=lambda _: 0)
-        setting.fetcher.of_columns = lambda tp: tp.topic == LOG.topic
+        setting.fetcher.of_changelog = lambda tp: tp.topic == LOG.topic
 
         def asked() -> list[set[str]]:
             requests = setting.fetcher._get_actions_per_node(setting.assignment)[0]

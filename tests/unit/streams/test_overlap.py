@@ -8,11 +8,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from builders import InputRecord
 from faust.types import TP
 
 from models.state import empty_rows
 from streams.chunk import overlap as module
 from streams.chunk.overlap import SMALL, Overlap, Polled, Step
+from streams.fetched import fetched
 
 VIEWS = TP("views", 0)
 
@@ -37,12 +39,11 @@ class Stream:
 
     async def events(self) -> AsyncIterator[Event]:
         for chunk in self.chunks:
-            yield Event({VIEWS: [chunk] * self.records}, self.acks)
+            yield Event({VIEWS: fetched([InputRecord(b"ann", b"{}", chunk)] * self.records)}, self.acks)
 
 
 def number(polled: Polled) -> int:
-    chunk: int = polled[VIEWS][0]
-    return chunk
+    return int(polled[VIEWS].offsets[0])
 
 
 class Job:

@@ -16,7 +16,7 @@ from record_batches import APPEND_TIME, CONTROL, COUNT_AT, HEAD, Plain, batch, o
 
 from schemas.cloudevents import Headers
 from streams.chunk import reading
-from streams.chunk.reading import Unread, readable
+from streams.chunk.reading import Unread
 from streams.fetched import KEY, fetched, joined
 
 
@@ -61,7 +61,7 @@ def test_what_is_read_is_what_aiokafka_reads(
         made = batch(records, codec, records[0].offset)
         data += with_attributes(made, APPEND_TIME) if append_time else made
     more = data + batch([Plain(offset + 1)], base=offset + 1)[:cut]  # the broker cuts its answer off anywhere
-    assert readable(more)
+    assert Unread(more, 0, check_crcs=True).readable
     unread = Unread(more, fetch_offset, check_crcs=True)
     assert all_of(unread, most) == theirs(data, fetch_offset)
     assert unread.next_fetch_offset == max(fetch_offset, offset + 1)
@@ -123,7 +123,7 @@ def test_of_interleaved_transactions_those_that_were_aborted_are_left_out() -> N
 def test_old_formats_are_aiokafkas() -> None:
     old = LegacyRecordBatchBuilder(magic=1, compression_type=0, batch_size=1000)
     old.append(0, timestamp=1, key=b"ann", value=b"{}")
-    assert not readable(bytes(old.build()))
+    assert not Unread(bytes(old.build()), 0, check_crcs=True).readable
 
 
 def test_damage_is_noticed_by_the_checksum_if_it_is_looked_at() -> None:
@@ -142,7 +142,7 @@ def test_unknown_compression_is_refused() -> None:
 @pytest.mark.parametrize("length", [-20, -12, 0, 8, HEAD - 13])
 def test_batch_shorter_than_its_head_is_refused(length: int) -> None:
     data = bytes(8) + length.to_bytes(4, "big", signed=True) + b"\2" * 100
-    assert readable(data)
+    assert Unread(data, 0, check_crcs=True).readable
     with pytest.raises(CorruptRecordException, match="a record batch of"):
         Unread(data, 0, check_crcs=True).take(1)
 
