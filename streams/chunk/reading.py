@@ -167,12 +167,12 @@ class Unread:
             batches[0, _START], batches[0, _STOP] = -_HEAD_BYTES, len(data)
             _check_count(count, len(data), self._heads[first][_BASE])
         columns = np.empty((ROWS, count), np.int64)
-        wrong = _parse(np.frombuffer(data, np.uint8), batches, columns)
+        wrong, with_headers = _parse(np.frombuffer(data, np.uint8), batches, columns)
         if wrong >= 0:
             offset = self._heads[first + wrong][_BASE]
             raise CorruptRecordException(f"a record is not of the format, in the batch at offset {offset}")
         headers: list[Headers] = []
-        if batches[:, _WITH_HEADERS].any():
+        if with_headers:
             for head, read in zip(self._heads[first:last], batches.tolist(), strict=True):
                 if read[_WITH_HEADERS]:
                     whole = self._view[head[_START] : head[_STOP]]
@@ -270,18 +270,23 @@ def _number(data: Bytes, at: int, size: int) -> int:
 
 
 @compiled
-def _parse(data: Bytes, batches: Ints, columns: Ints) -> int:
-    """Fill the columns with the records of batches, see `_START`; return which one is malformed, -1: none."""
-    first = 0
+def _parse(data: Bytes, batches: Ints, columns: Ints) -> tuple[int, int]:
+    """Fill the columns with the records of batches, see `_START`.
+
+    Returns:
+        which batch is malformed, -1: none; and how many records have headers.
+    """
+    first = total = 0
     for b in range(len(batches)):
         count = batches[b, _RECORDS]
         if count:
             with_headers = _parse_batch(data, batches[b], columns[:, first : first + count])
             if with_headers < 0:
-                return b
+                return b, 0
             batches[b, _WITH_HEADERS] = with_headers
             first += count
-    return -1
+            total += with_headers
+    return -1, total
 
 
 @compiled
