@@ -53,7 +53,8 @@ class Fetched:
         return int(self.columns.shape[1])
 
     def __getitem__(self, part: slice) -> "Fetched":
-        return Fetched(self.data, self.columns[:, part], self.headers[part])
+        columns = np.ascontiguousarray(self.columns[:, part])  # compiled loops take them as they lie, and no others
+        return Fetched(self.data, columns, self.headers[part])
 
     def at(self, places: Ints) -> "Fetched":
         """Return the records at these places."""
@@ -141,24 +142,24 @@ def joined(pieces: Sequence[Fetched]) -> Fetched:
         headers = [each for piece in pieces for each in piece.headers or [()] * len(piece)]
     parts, first, length = [], 0, 0
     for piece in pieces:
-        begin, end = _move(columns[:, first : first + len(piece)], length)
+        begin, end = _move(columns, first, first + len(piece), length)
         parts.append(memoryview(piece.data)[begin:end])
         first, length = first + len(piece), length + end - begin
     return Fetched(b"".join(parts), columns, headers)
 
 
 @compiled
-def _move(columns: Ints, to: int) -> tuple[int, int]:
-    """Make the columns say that what they lie in begins at `to`; return where it began and ended."""
+def _move(columns: Ints, first: int, last: int, to: int) -> tuple[int, int]:
+    """Make the columns of some records say that what they lie in begins at `to`; return where it began and ended."""
     begin, end = np.int64(-1), np.int64(0)
-    for k in range(columns.shape[1]):
+    for k in range(first, last):
         for start, stop in ((columns[KEY, k], columns[KEY_END, k]), (columns[VALUE, k], columns[VALUE_END, k])):
             if start >= 0:
                 begin = start if begin < 0 else min(begin, start)
                 end = max(end, stop)
     begin = max(begin, np.int64(0))
     for row in range(KEY, ROWS):
-        for k in range(columns.shape[1]):
+        for k in range(first, last):
             if columns[row, k] >= 0:
                 columns[row, k] += to - begin
     return begin, end  # type: ignore[return-value]

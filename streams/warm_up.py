@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 import structlog
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from faust.types import TP
 
 from models.predictor import Predictor
 from models.state import LAYOUT, Rows
 from schemas.cloudevents import Headers
 from schemas.topics import INPUTS
+from streams.chunk.alignment import Alignment
 from streams.chunk.changelog import ID_BYTES, changelog_batches
 from streams.chunk.logged_rows import counting
 from streams.chunk.reading import Unread
@@ -48,11 +50,21 @@ def warm_up(model: Predictor, options: Options) -> None:
         for partition, change in result.changes.items():
             users.write(partition, change.keys, change.rows)
             changelog_batches(partition, bytes(ID_BYTES), change.keys, change.rows)
+    _wait()
     row = users.read(0, [b"u"])
     rescore(0, [b"u"], row, model, 2 * _NOW_MS)
     _recover(row)
     took_s = time.perf_counter() - began_s
     _log.info("compiled loops are ready", seconds=round(took_s, 1))
+
+
+def _wait() -> None:
+    """Take records in, and out in parts of fetches: those that are whole, and those that are not."""
+    place, alignment = TP(INPUTS[0], 0), Alignment(_MORE, 0, _MORE)
+    for offset in (0, 2):
+        records = [_Record(b"u", b"", (), _NOW_MS, offset), _Record(b"u", b"", (), _NOW_MS + offset, offset + 1)]
+        alignment.add({place: fetched(records)}, 0)
+    alignment.take({place}, lambda _: True, 0, _NOW_MS)
 
 
 def _recover(row: Rows) -> None:

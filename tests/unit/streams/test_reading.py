@@ -177,6 +177,7 @@ def test_records_as_objects_become_the_same_columns() -> None:
     assert objects(fetched(several)[1:3]) == several[1:3]
     assert objects(joined([fetched(several[:1]), fetched(several[1:3]), fetched(several[3:])])) == several
     assert objects(fetched([])) == objects(joined([])) == []
+    assert fetched(several)[1:3].columns.flags.c_contiguous  # else loops are compiled anew, while a chunk waits
     whole, other = fetched(several), fetched(several[:2])
     mixed = joined([whole[:1], other, whole[1:2], whole[2:]])  # pieces of one lie in the same data
     assert objects(mixed) == [several[0], *several[:2], *several[1:]]
