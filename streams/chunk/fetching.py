@@ -138,4 +138,5 @@ class FetchThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: driver.Transport) -> Any:  # noqa: ANN401 - aiokafka's
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = MAX_WAIT_MS
+        consumer._isolation_level = "read_committed"  # Faust does so in its own transactions only
         return consumer
