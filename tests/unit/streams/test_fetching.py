@@ -13,9 +13,10 @@ from aiokafka.consumer import fetcher
 from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.errors import CorruptRecordException, KafkaError
 from aiokafka.protocol.fetch import FetchRequest
+from faust.transport.drivers import aiokafka as driver
 from record_batches import APPEND_TIME, CONTROL, Plain, batch, objects, with_attributes
 
-from streams.chunk.fetching import ColumnFetcher
+from streams.chunk.fetching import MAX_WAIT_MS, ColumnFetcher, FetchThread
 
 LOG, OTHER = TopicPartition("log", 0), TopicPartition("other", 1)
 THREE = batch([Plain(5), Plain(6), Plain(7)], codec=3, base=5)
@@ -186,3 +187,10 @@ def test_in_a_recovery_nothing_is_asked_for_that_leaves_the_changelog_out() -> N
         assert asked() == [{"other"}]
 
     with_fetcher(look)
+
+
+def test_consumer_of_the_thread_reads_what_is_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    consumer = SimpleNamespace()
+    monkeypatch.setattr(driver.AIOKafkaConsumerThread, "_create_worker_consumer", lambda self, transport: consumer)
+    made = FetchThread._create_worker_consumer(object.__new__(FetchThread), None)
+    assert (made._isolation_level, made._fetch_max_wait_ms) == ("read_committed", MAX_WAIT_MS)
