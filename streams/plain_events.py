@@ -88,7 +88,7 @@ def plain_events(records: Fetched, latest_ms: int, max_bytes: int) -> Ints:
     >>> from streams.backtest import Record
     >>> record = Record(b"u", b'{"event_id":"e","user_id":"u","item_id":"i","ts_ms":7}', (), 0, 0)
     >>> plain_events(fetched([record]), latest_ms=7, max_bytes=100)[:, 0].tolist()
-    [7, 3840296918, 3908338681, 0]
+    [7, 3865851505, 4024072794, 0]
     """
     found = np.empty((4, len(records)), np.int64)
     names = _NAME_BYTES, _NAME_STARTS, _NAME_ENDS
