@@ -13,16 +13,13 @@ from faust.types import TP, ConsumerMessage
 from mode.utils.futures import notify
 
 from streams.chunk.alignment import Alignment
-from streams.chunk.failure import fail_stop
+from streams.chunk.failure import PATIENCE_S, fail_stop
 from streams.chunk.fetching import FetchThread
 from streams.fetched import TIMESTAMP_MS, Fetched
 
 POLL_S = 0.2
 UNDERWAY = 2
 """Chunks, however small, that are handed on and not acknowledged."""
-
-PATIENCE_S = 10.0
-"""How long brokers may offer again what was read, before it is taken for what there is."""
 
 T = TypeVar("T")
 _log = structlog.get_logger("nextact")
@@ -270,9 +267,8 @@ class ChunkConsumer(driver.Consumer):
     def _note_again(self, tp: TP, count: int) -> None:
         """Take note of records that came twice, and end the worker if nothing else comes.
 
-        A broker that was paused takes itself for the leader for a moment after it wakes. It has not got what others
-        have written meanwhile, so our position is out of its range, and aiokafka begins the partition anew. The same
-        happens for good where the topic was deleted and made anew.
+        Our position is out of the range of a broker that has just woken (see `PATIENCE_S`), and aiokafka begins the
+        partition anew. The same happens for good where the topic was deleted and made anew.
         """
         now_s, context = asyncio.get_running_loop().time(), {"topic": tp.topic, "partition": tp.partition}
         first_s, last_s = self._went_back_s.get(tp, (now_s, now_s))

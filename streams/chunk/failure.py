@@ -12,6 +12,13 @@ EXIT_RESTART = 70
 EXIT_CONFIGURATION = 2
 """Exit code of a worker that will not get further when it is started again as it is."""
 
+PATIENCE_S = 10.0
+"""How long brokers may say what cannot be, before it is taken for what there is.
+
+One that was paused takes itself for the leader for a moment after it wakes, and has not got what others wrote
+meanwhile.
+"""
+
 
 def fail_stop(
     event: str, error: BaseException | None = None, *, code: int = EXIT_RESTART, **context: object

@@ -79,7 +79,7 @@ class ChunkRecovery(Recovery):
         """Stop the flow first, or the fetcher reads on before the seek to the committed offsets."""
         self.app.consumer.stop_flow()
         for table in self.tables.values():
-            table.check_inputs()
+            await self._wait(table.check_inputs(), timeout=self.app.conf.broker_request_timeout)
             await self._wait(table.mend(), timeout=self.app.conf.broker_request_timeout)
         await super().on_recovery_completed(generation_id)
         _give_back()

@@ -22,7 +22,7 @@ from yarl import URL
 from models.older_rows import migrated
 from models.state import Rows, empty_rows
 from streams.chunk.changelog import ID_BYTES, changelog_batches
-from streams.chunk.failure import EXIT_CONFIGURATION, fail_stop
+from streams.chunk.failure import EXIT_CONFIGURATION, PATIENCE_S, fail_stop
 from streams.chunk.logged_rows import MARKER, counting
 from streams.chunk.producer import Sent
 from streams.chunk.records import Batch, single_records
@@ -32,6 +32,10 @@ from streams.user_rows import PartitionRows, UserRows
 _EMPTY = empty_rows(1)
 
 _NOT_OURS = "the changelog holds rows of no layout that this version knows: start it with another NEXTACT_GROUP"
+_NOT_THESE_INPUTS = (
+    "the state has seen more of an input topic than it holds: the topic was deleted and made anew, or is of another"
+    " cluster. Restore it, or start with another NEXTACT_GROUP"
+)
 MADE_ANEW = (
     "the changelog begins again: it was deleted and made anew under a running worker. Restore it, or start with"
     " another NEXTACT_GROUP, which handles again what the input topics still hold"
@@ -192,25 +196,36 @@ class ChunkTable(faust.Table):
         """
         return self.data.users.partitions[partition].read(keys)
 
-    def check_inputs(self) -> None:
+    async def check_inputs(self) -> None:
         """End with code 2 if the rows have seen more of an input topic than there is: it is not the topic they know.
 
-        All its events would be taken for redelivered ones.
+        All its events would be taken for redelivered ones. It is asked again and again for `PATIENCE_S` before.
         """
+        asked = 0
+        while beyond := self._beyond_inputs():
+            if asked >= PATIENCE_S:
+                topic, partition, seen, end = beyond
+                fail_stop(
+                    _NOT_THESE_INPUTS, code=EXIT_CONFIGURATION, topic=topic, partition=partition, seen=seen, end=end
+                )
+            await asyncio.sleep(1)
+            await self._ask_input_ends(list(self._input_ends))
+            asked += 1
+
+    def _beyond_inputs(self) -> tuple[str, int, int, int] | None:
+        """Return a topic of which the rows have seen more than it holds: its partition, the last offset, its end."""
         for number, ends in self._input_ends.items():
             rows = self.data.users.of(number).rows
             seen = rows["applied"].max(axis=0, initial=-1).tolist()
             for topic, last, end in zip(self.input_topics, seen, ends, strict=True):
                 if last >= end:
-                    fail_stop(
-                        "the state has seen more of an input topic than it holds: the topic was deleted and made anew,"
-                        " or is of another cluster. Restore it, or start with another NEXTACT_GROUP",
-                        code=EXIT_CONFIGURATION,
-                        topic=topic,
-                        partition=number,
-                        seen=last,
-                        end=end,
-                    )
+                    return topic, number, last, end
+        return None
+
+    async def _ask_input_ends(self, partitions: Sequence[int]) -> None:
+        inputs = [TP(topic, p) for p in partitions for topic in self.input_topics]
+        ends = await self.app.consumer.highwaters(*inputs) if inputs else {}
+        self._input_ends = {p: [ends.get(TP(topic, p), 0) for topic in self.input_topics] for p in partitions}
 
     async def claim(self, partitions: Sequence[int]) -> dict[int, int]:
         """Fence: recovery reads up to our marker, and ignores what others write after it; return the markers' offsets.
@@ -223,10 +238,7 @@ class ChunkTable(faust.Table):
         sent = await asyncio.gather(
             *(self.app.batches.send(self.changelog_topic_name, p, its) for p, its in markers.items())
         )
-        if self.input_topics:
-            inputs = [TP(topic, p) for p in partitions for topic in self.input_topics]
-            ends = await self.app.consumer.highwaters(*inputs)
-            self._input_ends = {p: [ends.get(TP(topic, p), 0) for topic in self.input_topics] for p in partitions}
+        await self._ask_input_ends(partitions)
         return {partition: its[-1].offset for partition, its in zip(markers, sent, strict=True)}
 
     async def mend(self) -> None:

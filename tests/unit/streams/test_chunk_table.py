@@ -277,3 +277,32 @@ def test_records_written_are_records_that_recovery_reads(store: ChunkStore) -> N
 
 def test_no_rows_are_no_batches() -> None:
     assert changelog_batches(0, MINE, [], row(1)[:0]) == []
+
+
+@pytest.mark.parametrize(("later", "ends_it"), [([5, 10], False), ([5] * 10, True)], ids=["it woke", "made anew"])
+def test_topic_that_holds_less_than_the_rows_have_seen_is_asked_again_before_it_is_believed(
+    store: ChunkStore, monkeypatch: pytest.MonkeyPatch, later: list[int], ends_it: bool
+) -> None:
+    asked: list[int] = []
+
+    async def highwaters(*tps: TP) -> dict[TP, int]:
+        asked.append(later.pop(0))
+        return dict.fromkeys(tps, asked[-1])
+
+    async def no_sleep(_: float) -> None:
+        pass
+
+    monkeypatch.setattr(table.asyncio, "sleep", no_sleep)
+    mine: Any = object.__new__(type("Known", (ChunkTable,), {"data": store}))
+    mine.app = SimpleNamespace(consumer=SimpleNamespace(highwaters=highwaters))
+    mine.input_topics = ("views", "clicks", "purchases")
+    seen = row(1)
+    seen["applied"] = 9
+    store.users.of(0).write([b"ann"], seen)
+    mine._input_ends = {0: [5, 5, 5]}
+    if ends_it:
+        with pytest.raises(Stopped, match="made anew"):
+            asyncio.run(mine.check_inputs())
+    else:
+        asyncio.run(mine.check_inputs())
+    assert asked == ([5] * 10 if ends_it else [5, 10])
