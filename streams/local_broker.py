@@ -3,8 +3,9 @@
 import signal
 import socket
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from random import SystemRandom
 from types import TracebackType
 from typing import ClassVar, Self
 
@@ -14,6 +15,11 @@ from streams.processes import Process
 from streams.settings import Settings, read_settings
 
 START_TIMEOUT_S = 60.0
+
+_PORTS = range(20_000, 32_000)
+"""Below those that systems give outgoing connections, one of which could take a port before it is listened on."""
+
+_CHANCE = SystemRandom()  # processes that start together take different ones
 
 
 class LocalBroker:
@@ -140,12 +146,15 @@ class LocalBroker:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return so many different ports that nothing listens on."""
+    """Return so many different ports that nothing listens on, and that no outgoing connection is given by chance."""
+    found: list[int] = []
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
+        while len(found) < count:
+            port = _CHANCE.choice(_PORTS)
+            with suppress(OSError):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+                found.append(port)
+    return found
 
 
 def _accepts(port: int) -> bool:

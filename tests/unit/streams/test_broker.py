@@ -210,3 +210,11 @@ def test_both_clients_are_given_the_same_way_in(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", [b"", b"u", b"u-81723", b"user with a longer name \xc3\xa4"])
 def test_kafka_python_hashes_keys_as_the_contract_says(key: bytes) -> None:
     assert their_murmur2(key) & 0x7FFFFFFF == murmur2(key) & 0x7FFFFFFF
+
+
+def test_free_ports_differ_and_no_outgoing_connection_gets_one() -> None:
+    ports = free_ports(50)
+    assert len(set(ports)) == 50
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as outgoing:
+        given = outgoing.getsockname()[1]
+    assert max(ports) < min(given, 32_768)
