@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from models.features import GAP_EDGES_MS
 from models.state import Floats, Ints
 from models.survival import Curves
 
@@ -10,6 +11,8 @@ _STEPS = 128
 
 def expected_events(curves: Curves, silent_ms: Ints, horizon_ms: int) -> Floats:
     """Return the expected number of events within a horizon, if every later gap is drawn as the next one is [users].
+
+    Events of one time, less than a second apart, are one.
 
     The renewal equation (Cox, Renewal theory, 1962) on a grid of the horizon. An event stands where its step begins, so
     that a burst of events within one step counts whole.
@@ -28,7 +31,7 @@ def expected_events(curves: Curves, silent_ms: Ints, horizon_ms: int) -> Floats:
     ends_ms = np.arange(1, _STEPS + 1) * horizon_ms // _STEPS
     next_gap, first_gap = (
         np.diff(1 - curves.silence(0, np.repeat(silent[:, None], _STEPS, 1), ends_ms), axis=1, prepend=0)
-        for silent in (np.zeros_like(silent_ms), silent_ms)
+        for silent in (np.full_like(silent_ms, GAP_EDGES_MS[0]), silent_ms)
     )
     after = np.zeros((len(silent_ms), _STEPS + 1))  # events expected within so many steps after one
     stays = np.maximum(1 - next_gap[:, 0], 1e-6)

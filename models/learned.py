@@ -14,7 +14,7 @@ from models.cells.sizes import SERVED_NETWORK
 from models.expected_events import expected_events
 from models.grid import EMBEDDING_UNIT, STATE_UNIT, WEIGHT_UNIT, on_grid
 from models.log import Log
-from models.model_directory import Model
+from models.model_directory import LEAVE, Model
 from models.network import CELLS, readout
 from models.reading import Reading
 from models.recurrence import Recurrence, States
@@ -68,10 +68,16 @@ class Learned:
         return scores
 
     def action_probabilities(self, log: Log, rows: Ints) -> Floats:
-        """Return P(action | one comes) of the log's actions [rows, actions]; 0 for one that the model lacks."""
+        """Return P(action | one comes) of the log's actions [rows, actions]; 0 for one that the model lacks.
+
+        One may come after the user has left: a model that tells leaving from actions says nothing of what users come
+        back with, so that is as often as it was for all that it learnt from.
+        """
         heads = self.card.heads
-        logits = self._heads(log, rows)[0][:, : len(heads.actions)]
-        known = torch.softmax(logits.double(), 1).numpy()
+        outcomes = torch.softmax(self._heads(log, rows)[0].double(), 1).numpy()
+        known = outcomes[:, : len(heads.actions)]
+        if self.card.returns:
+            known = known + outcomes[:, [heads.outcomes.index(LEAVE)]] * np.array(self.card.returns)
         probabilities = np.zeros((len(rows), len(log.actions)))
         for code, action in enumerate(log.actions):
             if action in heads.actions:
@@ -79,14 +85,14 @@ class Learned:
         probabilities /= probabilities.sum(1, keepdims=True)
         return probabilities
 
-    def survival(self, log: Log, rows: Ints, horizons_ms: Ints) -> Floats:
-        """Return P(the target comes later than each horizon after the row before it) [rows, horizons].
+    def survival(self, log: Log, rows: Ints, horizons_ms: Ints, silent_ms: Ints | None = None) -> Floats:
+        """Return P(the target comes later than each horizon, given the silence until now) [rows, horizons].
 
         Raises:
             ValueError: the model learnt from a log without times.
         """
-        silent = np.zeros((len(rows), len(horizons_ms)), np.int64)
-        return self._curves(log, rows).silence(0, silent, horizons_ms)
+        silent = np.zeros(len(rows), np.int64) if silent_ms is None else silent_ms
+        return self._curves(log, rows).silence(0, np.repeat(silent[:, None], len(horizons_ms), axis=1), horizons_ms)
 
     def activity(self, log: Log, at_ms: int, horizon_ms: int) -> tuple[Floats, Floats]:
         """Return P(any event in (at, at + horizon]) and the expected number of events [sequences with a row before].

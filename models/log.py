@@ -93,6 +93,17 @@ def log(events: pl.DataFrame, by: By | None = None) -> Log:
     return Log(first, names, item, action, ts_ms, split, items, tuple(actions), timed, columns)
 
 
+def cuts_through(log: Log, split: str) -> bool:
+    """Return whether a split begins in the middle of sequences: most of those it has rows of had begun before.
+
+    Context rows do not count, nor do rows after the split's newest one.
+    """
+    mine, sequence = log.split == SPLITS.index(split), np.repeat(log.first, np.diff(log.first, append=len(log.item)))
+    before = (log.ts_ms <= log.ts_ms[mine].max(initial=-1)) & ~mine & (log.split != SPLITS.index("context"))
+    watched = np.unique(sequence[mine])
+    return bool(2 * np.isin(watched, sequence[before]).sum() > len(watched))
+
+
 def _sequences(events: pl.DataFrame, by: By | None) -> tuple[list[str], Ints, str]:
     """Return the names of the sequences, each row's sequence [events], and the column that has the names."""
     users, user = _codes(events["user_id"])

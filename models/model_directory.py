@@ -97,6 +97,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Fals
     actions: tuple[str, ...] = ACTIONS
     targets: tuple[str, ...] = TARGETS
     leave_after_ms: int = 30 * 60_000
+    returns: tuple[float, ...] = ()  # share of those who left that came back, by action; empty: not known
     utc_offset_h: int = 0
     churn: Churn = Churn()
     purchase_horizons_ms: tuple[int, ...] = (HOUR_MS, DAY_MS, 7 * DAY_MS)
@@ -228,8 +229,9 @@ def _check(directory: Path, card: Card, items: int, weights: dict[str, Floats]) 
 
 def _version(card: Card, items: list[str], weights: dict[str, Floats]) -> str:
     content = msgspec.to_builtins(msgspec.structs.replace(card, version=""))
-    if card.targets == TARGETS:
-        del content["targets"]  # models from before there was a choice keep their version
+    for name, before in (("targets", TARGETS), ("returns", ())):
+        if getattr(card, name) == before:
+            del content[name]  # models from before there was a choice keep their version
     digest = hashlib.sha256(msgspec.json.encode(content))
     digest.update(msgspec.json.encode(items))
     for name in sorted(weights):

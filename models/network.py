@@ -124,17 +124,25 @@ def item_scores(weights: dict[str, Tensor], h: Tensor, rows: Tensor | None = Non
     return torch.addmm(bias, h @ weights["query"], vectors.T)
 
 
-def time_loss(logits: Tensor, bin_: Tensor, share: Tensor, came: Tensor) -> Tensor:
-    """Return -log P(what was observed of each time) [n], as `survival.Curves` have it.
+def time_loss(
+    logits: Tensor, bin_: Tensor, share: Tensor, came: Tensor, since_bin: Tensor, since_share: Tensor
+) -> Tensor:
+    """Return -log P(what was observed of each time, given the silence before) [n], as `survival.Curves` have it.
 
     Args:
         logits: of the hazards [n, TIME_BINS].
         bin_: bin in which the event came or the observation ended [n].
         share: of that bin's width, passed without the event [n].
         came: whether the event came [n].
+        since_bin: bin in which the observation began: it says nothing of what was before [n].
+        since_share: of that bin's width, passed then [n].
     """
     survived = functional.logsigmoid(-logits)
-    passed = torch.arange(TIME_BINS) < bin_[:, None]
+    bins = torch.arange(TIME_BINS)
     inside = survived.gather(1, bin_[:, None])[:, 0]
+    passed = (survived * ((bins < bin_[:, None]) & (bins >= since_bin[:, None]))).sum(1) + share * inside
+    passed = passed - since_share * survived.gather(1, since_bin[:, None])[:, 0]
     event = torch.where(came, inside + logits.gather(1, bin_[:, None])[:, 0], torch.zeros_like(inside))
-    return -((survived * passed).sum(1) + share * inside + event)
+    within = came & (since_bin == bin_) & (since_share > share)  # the observation began in the event's own bin
+    left = ((1 + share - since_share) * inside).clamp(max=-1e-12)
+    return -torch.where(within, torch.log(-torch.expm1(left)), passed + event)

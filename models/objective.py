@@ -104,7 +104,14 @@ def losses(
     logits, hazards = readout(weights, log.heads, h, log.steps.window_bins[rows])
     action = aims.next_action[rows]
     waits = [
-        time_loss(hazards[:, k], aims.bins[rows, k], aims.shares[rows, k], aims.came[rows, k]).mean()
+        time_loss(
+            hazards[:, k],
+            aims.bins[rows, k],
+            aims.shares[rows, k],
+            aims.came[rows, k],
+            aims.since_bins[rows],
+            aims.since_shares[rows],
+        ).mean()
         for k in range(hazards.shape[1])
     ]
     known = torch.nonzero(aims.next_item[rows])[:, 0]

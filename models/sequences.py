@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from models.features import GAP_EDGES_MS, GAPS, context_code, gap_code, hour_of_week
-from models.log import SPLITS, Log
+from models.log import SPLITS, Log, cuts_through
 from models.log_windows import window_bins
 from models.model_directory import LEAVE, SERVED, TARGETS, Heads
 from models.state import Floats, Ints
@@ -62,12 +62,14 @@ class Targets(NamedTuple):
         known: whether something was observed: the next event, or silence to the end.
         came: whether a next event was observed: it is the next row.
         action: code of the outcome, or IGNORED.
+        since: how far each wait was when the split began, which says nothing of what the split observed; no event.
         times: to each target of the heads.
     """
 
     known: Bools
     came: Bools
     action: Ints
+    since: Times
     times: list[Times]
 
 
@@ -141,8 +143,11 @@ def targets(log: Log, split: str, heads: Heads, leave_after_ms: int) -> Targets:
     """Return what came after each event as a split knows it: its own rows, and silence to its newest row.
 
     A row that another split's row follows knows no more than that nothing came until the split's newest row, and not
-    even that if the other row is no newer: that there is one would tell what is to be predicted. Of a model that is
-    served, a last event is followed by "leave" if the observation went on for longer than `leave_after_ms`.
+    even that if the other row is no newer: that there is one would tell what is to be predicted. Where a split that
+    judges begins in the middle of sequences, those that stay silent all through it say so too: without them, whoever
+    was silent would seem to have come back. Of a model that is served, a last event is followed by "leave" if the
+    observation went on for longer than `leave_after_ms`; a wait that was so long already when the split began says
+    nothing of that.
 
     Args:
         log: sequences.
@@ -158,13 +163,16 @@ def targets(log: Log, split: str, heads: Heads, leave_after_ms: int) -> Targets:
     codes = np.append(actions(log, heads), 0)
     action = np.where(came, codes[following], IGNORED)
     if not heads.timed:
-        return Targets(came, came, action, [])
-    end_ms = int(log.ts_ms[mine].max(initial=0))
+        return Targets(came, came, action, _times(np.zeros(len(mine), np.int64), came, ~came), [])
+    begin_ms, end_ms = (int(f(log.ts_ms[mine])) if mine.any() else 0 for f in (np.min, np.max))
     when = np.append(log.ts_ms, np.iinfo(np.int64).max)
-    known = came | (mine & (when[following] > end_ms))
+    known = came | (_watched(log, split, end_ms) & (when[following] > end_ms))
     gap_ms = np.where(came, when[following], end_ms) - log.ts_ms
+    since_ms = np.maximum(begin_ms - log.ts_ms, 0)
     if LEAVE in heads.outcomes:
         action[known & (gap_ms > leave_after_ms)] = heads.outcomes.index(LEAVE)
+        action[since_ms > leave_after_ms] = IGNORED
+    since = _times(since_ms, np.zeros(len(mine), bool), known)
     times = [_times(gap_ms, came, known)]
     stranger = _next(log.first, ~mine)
     for target in heads.targets[1:]:
@@ -173,7 +181,15 @@ def targets(log: Log, split: str, heads: Heads, leave_after_ms: int) -> Targets:
         silent = known & ~reached & (when[stranger] > end_ms)
         gap_ms = np.where(reached, when[place], end_ms) - log.ts_ms
         times.append(_times(gap_ms, reached, reached | silent))
-    return Targets(known, came, action, times)
+    return Targets(known, came, action, since, times)
+
+
+def _watched(log: Log, split: str, end_ms: int) -> Bools:
+    """Return which rows of people whom a split observes may be the last ones before a silence [events]."""
+    watched: Bools = log.split == SPLITS.index(split)
+    if split != "train" and cuts_through(log, split):
+        watched = watched | ((log.split == SPLITS.index("train")) & (log.ts_ms <= end_ms))
+    return watched
 
 
 def _next(first: Ints, wanted: Bools) -> Ints:

@@ -13,11 +13,12 @@ from msgspec import json, to_builtins
 from torch import Tensor
 
 from models import checkpoint
+from models.calibration import calibrate
 from models.checkpoint import Standing
 from models.log import SPLITS, Log
-from models.model_directory import Card, Model
+from models.model_directory import LEAVE, Card, Model
 from models.network import LIMIT, Network
-from models.training_table import parts
+from models.training_table import Parts, parts
 from models.updates import Options, Updates
 from models.validation import Validation
 
@@ -56,7 +57,9 @@ def train(
     kept is a running average of the weights (Polyak and Juditsky, Acceleration of stochastic approximation by
     averaging, 1992), so that the training may end at any time: with the best average so far, on an interrupt, or when a
     report returns False. When validation gets no better the learning rate falls and the best weights are taken up
-    again, a few times. The same log, options, machine and number of threads give the same model, resumed or not.
+    again, a few times. In the end the heads are calibrated on validation rows; the card's figures of these are from
+    before, those of calibration from both. The same log, options, machine and number of threads give the same model,
+    resumed or not.
 
     Args:
         log: sequences; test and context rows are history only.
@@ -87,14 +90,16 @@ def train(
     del asked["option epochs"]
     kept = None if folder is None else _Kept(folder, marks | asked, resume)
     network.load_state_dict(_fit(Updates(network, made, options), validation, options, report, kept))
-    metrics = validation.metrics(network.on_grid())
+    metrics = {"validation": validation.metrics(network.on_grid())}
+    metrics["calibration"] = calibrate(network, made, validation)
     judged = log.split <= SPLITS.index("validation")
     card = msgspec.structs.replace(
         card,
         actions=made.heads.actions,
         targets=made.heads.targets,
         trained_until_ms=int(log.ts_ms[judged].max()) if log.timed else 0,
-        metrics={"validation": metrics},
+        returns=_returns(made),
+        metrics=metrics,
         data=card.data | fingerprint(log),
     )
     return Model(card, made.items, network.export())
@@ -123,6 +128,16 @@ def _start_at_floors(network: Network, validation: Validation) -> None:
     network.get_parameter("readout_bias").copy_(torch.from_numpy(bias).clamp(-LIMIT, LIMIT))
     popularity = np.log(validation.item_counts + 0.5)
     network.get_parameter("item_bias").copy_(torch.from_numpy(popularity - popularity.mean()).clamp(-LIMIT, LIMIT))
+
+
+def _returns(made: Parts) -> tuple[float, ...]:
+    """Return how often a user who left came back with each action, over all who left, as the training rows know."""
+    if LEAVE not in made.heads.outcomes:
+        return ()
+    left = (made.train.next_action == made.heads.outcomes.index(LEAVE)).numpy()
+    back = np.flatnonzero(left & made.train.has_next.numpy()) + 1
+    counts = np.bincount(made.action[back], minlength=len(made.heads.actions))
+    return tuple((counts / max(int(left.sum()), 1)).tolist())
 
 
 class _Kept(NamedTuple):

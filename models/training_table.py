@@ -38,6 +38,7 @@ class Aims(NamedTuple):
         has_next: whether the next event was observed.
         next_item: its row of the item tables, 0: an unknown item or no event.
         next_action: code of the outcome, or IGNORED.
+        since_bins, since_shares: how far each wait was when the split began [events].
         bins, shares, came: `sequences.Times` of each target [events, targets].
     """
 
@@ -45,6 +46,8 @@ class Aims(NamedTuple):
     has_next: Tensor
     next_item: Tensor
     next_action: Tensor
+    since_bins: Tensor
+    since_shares: Tensor
     bins: Tensor
     shares: Tensor
     came: Tensor
@@ -114,6 +117,8 @@ def aims(came: Targets, made: Inputs) -> Aims:
         has_next=_tensor(came.came),
         next_item=_tensor(np.where(came.came, np.roll(made.item, -1), 0)),
         next_action=_tensor(came.action),
+        since_bins=_tensor(came.since.bin),
+        since_shares=_tensor(came.since.share).float(),
         bins=times("bin"),
         shares=times("share").float(),
         came=times("came"),

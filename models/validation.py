@@ -54,19 +54,22 @@ def marginal_hazards(times: Times) -> Floats:
 
 
 class Validation:
-    """The rows that judge a network: those before a validation row, with all the history before them.
+    """The rows that judge a network: those before a validation row or silence, with all the history before them.
 
     Args:
         log: ready for training.
         cell: makes the states.
+
+    Attributes:
+        rows: which they are [n].
     """
 
     def __init__(self, log: Parts, cell: Cell) -> None:
         self._log, self._cell = log, cell
-        self._rows = torch.nonzero(log.validation.known)[:, 0]
+        self.rows = torch.nonzero(log.validation.known)[:, 0]
         past = torch.nonzero(log.train.known)[:, 0]
         self._place = torch.full((len(log.action),), -1)
-        self._place[self._rows] = torch.arange(len(self._rows))
+        self._place[self.rows] = torch.arange(len(self.rows))
         lengths = lanes.reach(log.log.first, log.validation.known.numpy())
         self._reading = Reading(log.log.first, lengths)
         self._item_rows = max(_SCORES // max(len(log.items), 1), _BLOCK)
@@ -78,15 +81,17 @@ class Validation:
     @torch.no_grad()
     def losses(self, weights: dict[str, Tensor]) -> Tensor:
         """Return the mean loss of each head [heads]."""
-        states = self._states(weights)
-        return losses(weights, self._log, self._log.validation, self._rows, states, item_rows=self._item_rows)
+        states = self.states(weights)
+        return losses(weights, self._log, self._log.validation, self.rows, states, item_rows=self._item_rows)
 
     def loss(self, weights: dict[str, Tensor]) -> float:
         """Return the weighted sum of the heads' losses; nan without validation rows."""
-        return float(weighted(self.losses(weights))) if len(self._rows) else nan
+        return float(weighted(self.losses(weights))) if len(self.rows) else nan
 
-    def _states(self, weights: dict[str, Tensor]) -> Tensor:
-        kept = torch.empty(len(self._rows), HIDDEN)
+    @torch.no_grad()
+    def states(self, weights: dict[str, Tensor]) -> Tensor:
+        """Return what the heads read after the rows [n, HIDDEN]."""
+        kept = torch.empty(len(self.rows), HIDDEN)
         for events, after in self._reading.after(self._cell, weights, self._log.steps):
             place = self._place[events]
             kept[place[place >= 0]] = after[place >= 0]
@@ -98,10 +103,10 @@ class Validation:
 
         An item that the vocabulary does not hold counts as missed in the recall, of the model and of the floor alike.
         """
-        log, aims, rows = self._log, self._log.validation, self._rows
+        log, aims, rows = self._log, self._log.validation, self.rows
         if not len(rows):
             return {"rows": 0}
-        h = self._states(weights)
+        h = self.states(weights)
         means = losses(weights, log, aims, rows, h, item_rows=self._item_rows)
         by_head = dict(zip(names(log.heads), means.tolist(), strict=True))
         outcome = aims.next_action[rows].numpy()
@@ -135,10 +140,11 @@ class Validation:
         }
 
     def _marginal_loss(self, target: int) -> float:
-        times = observed(self._log.validation, self._rows, target)
+        aims, rows = self._log.validation, self.rows
         logits = torch.from_numpy(np.log(self.hazards[target]) - np.log1p(-self.hazards[target])).float()
-        columns = (torch.from_numpy(column) for column in times)
-        return float(time_loss(logits.expand(len(times.bin), -1), *columns).mean())
+        times = [column[rows, target] for column in (aims.bins, aims.shares, aims.came)]
+        times += [aims.since_bins[rows], aims.since_shares[rows]]
+        return float(time_loss(logits.expand(len(rows), -1), *times).mean())
 
 
 def _mean(values: Floats) -> float:

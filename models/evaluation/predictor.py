@@ -42,8 +42,15 @@ class NextAction(Protocol):
 class TimeToNext(Protocol):
     """Tells when the next event comes."""
 
-    def survival(self, log: Log, rows: Ints, horizons_ms: Ints) -> Floats:
-        """Return P(the target comes later than the horizon after the row before it) [rows, horizons]."""
+    def survival(self, log: Log, rows: Ints, horizons_ms: Ints, silent_ms: Ints | None = None) -> Floats:
+        """Return P(the target comes later than the horizon from now) [rows, horizons].
+
+        Args:
+            log: of events.
+            rows: targets [rows].
+            horizons_ms: how far ahead [horizons].
+            silent_ms: how long before now the row before the target was; by default it is now [rows].
+        """
         ...
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from models.log import SPLITS, Log
-from models.state import Floats, Ints
+from models.log import SPLITS, Log, cuts_through
+from models.state import Ints
 
 _CELLS = 1 << 22  # of a batch of scores: 16 MB of float32, which malloc keeps and uses again
-_TRAIN, _VALIDATION, _TEST, _CONTEXT = range(len(SPLITS))
+_TRAIN, _VALIDATION, _TEST, _ = range(len(SPLITS))
 
 
 class NothingToScoreError(Exception):
@@ -76,6 +76,11 @@ def batches(rows: Ints, width: int) -> Iterator[Ints]:
         yield rows[start : start + at_once]
 
 
+def start_of(log: Log, split: str) -> int:
+    """Return when the observation of a split begins: the time of its oldest row, in ms."""
+    return int(log.ts_ms[log.split == SPLITS.index(split)].min())
+
+
 def end_of(log: Log, split: str) -> int:
     """Return when the observation of a split ends: the time of its newest row, in ms."""
     return int(log.ts_ms[log.split == SPLITS.index(split)].max())
@@ -94,12 +99,9 @@ def with_open_ends(log: Log, split: str) -> tuple[Log, Ints, Ints]:
     """
     code, end_ms = SPLITS.index(split), end_of(log, split)
     sequence, early = sequence_of(log), log.ts_ms <= end_ms
-    mine = np.zeros(len(log.first), bool)
-    mine[sequence[log.split == code]] = True
-    cut_through = mine[sequence[(log.split != code) & (log.split != _CONTEXT) & early]].any()
     watched = np.bincount(sequence[early], minlength=len(log.first)) > 0
-    if not cut_through:
-        watched &= mine
+    if not cuts_through(log, split):
+        watched &= np.bincount(sequence[log.split == code], minlength=len(log.first)) > 0
     order = np.argsort(np.concatenate([sequence[early], np.flatnonzero(watched)]), kind="stable")
     opened = int(watched.sum())
     kept = np.flatnonzero(early)
@@ -131,8 +133,3 @@ def moments(log: Log) -> npt.NDArray[np.bool_]:
     fresh: npt.NDArray[np.bool_] = np.diff(log.ts_ms, prepend=-1) != 0
     fresh[log.first] = True
     return fresh
-
-
-def gaps_ms(log: Log, rows: Ints) -> Floats:
-    """Return the time from the row before to each row [rows]."""
-    return (log.ts_ms[rows] - log.ts_ms[rows - 1]).astype(np.float64)

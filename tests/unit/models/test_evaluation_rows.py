@@ -5,7 +5,6 @@ from small_logs import random_log, small_log
 from models.evaluation.rows import (
     NothingToScoreError,
     batches,
-    gaps_ms,
     known_rows,
     scored_rows,
     split_to_score,
@@ -44,7 +43,6 @@ def test_open_ends_of_a_log_cut_in_time_are_of_everyone_who_was_there() -> None:
     assert ended.ts_ms.tolist() == [0, 10_000, 100_000, 0, 50_000, 100_000, 100_000, 20_000, 100_000]
     assert rows.tolist() == [2, 5, 6, 8]
     assert opened.tolist() == [0, 2, 3]
-    assert gaps_ms(ended, rows).tolist() == [90_000, 50_000, 0, 80_000]
     assert len(ended.columns) == len(ended.item)
 
 

@@ -23,6 +23,11 @@ from models.state import HIDDEN
 ITEMS = [f"i{number:05}" for number in range(30)]
 
 
+def begun(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return waits that are observed from their beginning."""
+    return torch.zeros(count, dtype=torch.int64), torch.zeros(count)
+
+
 @pytest.fixture
 def network() -> Network:
     made = Network(len(ITEMS), torch.Generator().manual_seed(3))
@@ -113,7 +118,7 @@ def test_loss_of_silence_is_minus_log_survival() -> None:
     silent_ms = np.array([0, 1_500, 90_000, 10**9, 3 * int(GAP_EDGES_MS[-1])])
     bins = np.searchsorted(GAP_EDGES_MS, silent_ms, side="right")
     share = (silent_ms - survival.STARTS_MS[bins]) / survival.WIDTHS_MS[bins]
-    loss = time_loss(logits, torch.from_numpy(bins), torch.from_numpy(share), torch.zeros(5, dtype=torch.bool))
+    loss = time_loss(logits, torch.from_numpy(bins), torch.from_numpy(share), torch.zeros(5).bool(), *begun(5))
     curves = survival.Curves(torch.sigmoid(logits).numpy().astype(np.float64)[:, None])
     expected = -curves.log_silence(0, np.zeros_like(silent_ms), silent_ms)
     np.testing.assert_allclose(loss, expected, rtol=1e-4, atol=1e-6)
@@ -123,8 +128,25 @@ def test_losses_of_events_are_probabilities_that_sum_to_one_with_survival() -> N
     logits = torch.randn(1, TIME_BINS, generator=torch.Generator().manual_seed(2)).expand(TIME_BINS + 1, -1)
     bins = torch.tensor([*range(TIME_BINS), TIME_BINS - 1])
     came = torch.tensor([True] * TIME_BINS + [False])
-    loss = time_loss(logits, bins, torch.tensor([0.0] * TIME_BINS + [1.0]), came)
+    loss = time_loss(logits, bins, torch.tensor([0.0] * TIME_BINS + [1.0]), came, *begun(TIME_BINS + 1))
     assert float(torch.exp(-loss).sum()) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(("bin_", "share"), [(0, 0.0), (3, 0.0), (3, 0.6), (TIME_BINS - 1, 1.7)])
+def test_losses_of_waits_that_had_begun_are_probabilities_given_the_silence_before(bin_: int, share: float) -> None:
+    """What may come from then on sums to one: in the rest of the bin, in each later one, or after all of them."""
+    logits = torch.randn(1, TIME_BINS, generator=torch.Generator().manual_seed(2))
+    later = [(k, 0.0) for k in range(bin_ + 1, TIME_BINS)]
+    bins, shares = zip((bin_, float(int(share))), *later, (TIME_BINS - 1, float(int(share)) + 1), strict=True)
+    came = torch.tensor([True] * (len(bins) - 1) + [False])
+    since = (torch.full((len(bins),), bin_), torch.full((len(bins),), share))
+    loss = time_loss(logits.expand(len(bins), -1), torch.tensor(bins), torch.tensor(shares), came, *since)
+    assert float(torch.exp(-loss).sum()) == pytest.approx(1, abs=1e-5)
+    silent_ms = survival.STARTS_MS[bin_] + int(share * survival.WIDTHS_MS[bin_])
+    curve = survival.Curves(torch.sigmoid(logits).numpy().astype(np.float64)[:, None])
+    last_ms = survival.STARTS_MS[-1] + int(shares[-1]) * survival.WIDTHS_MS[-1]
+    expected = curve.silence(0, np.array([silent_ms]), int(last_ms - silent_ms))
+    assert float(torch.exp(-loss[-1])) == pytest.approx(float(expected[0]), rel=1e-4)
 
 
 def test_there_is_a_hazard_for_each_target(network: Network) -> None:

@@ -14,6 +14,7 @@ from models.log_windows import window_bins
 from models.model_directory import SERVED, Heads
 from models.sequences import IGNORED, heads_of, inputs, item_rows, targets, vocabulary
 from models.state import empty_rows
+from models.survival import STARTS_MS, WIDTHS_MS
 
 LEAVE_AFTER_MS = 10_000
 VIEW, CLICK, PURCHASE, LEAVE = range(4)
@@ -107,8 +108,12 @@ def test_a_split_knows_its_own_rows_and_silence_until_its_newest() -> None:
     assert train.came.tolist() == [True, False, False, False, True, False, True, False]
     assert train.action.tolist() == [CLICK, IGNORED, IGNORED, IGNORED, VIEW, IGNORED, CLICK, LEAVE]
     validation = targets(read, "validation", SERVED, LEAVE_AFTER_MS)
-    assert np.flatnonzero(validation.known).tolist() == [2, 3]
-    assert validation.action[2] == LEAVE
+    # what came before it, its own, and who of the training rows was silent all through
+    assert np.flatnonzero(validation.known).tolist() == [2, 3, 5, 7]
+    assert (validation.action == IGNORED).all()  # before it began they had left
+    since_ms = STARTS_MS[validation.since.bin] + validation.since.share * WIDTHS_MS[validation.since.bin]
+    assert since_ms[[2, 3, 5, 7]].tolist() == [88_000, 0, 49_000, 85_000]
+    assert not train.since.bin.any()
     altered = made(*rows[:2], ("a", "j", "purchase", 3_000), ("a", "j", "purchase", 91_000), *rows[4:], split=split)
     again = targets(altered, "train", SERVED, LEAVE_AFTER_MS)
     for field in ("known", "came", "action"):

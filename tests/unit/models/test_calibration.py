@@ -1,0 +1,168 @@
+"""Calibration: what says too much is put right, on rows that it was not fitted on, and folded into the weights."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models import calibration
+from models.calibration import FOLDS, Head, calibrate, fit, fold_in
+from models.features import TIME_BINS
+from models.learned import Learned
+from models.log import log
+from models.model_directory import SERVED, Card, Heads, Model
+from models.network import Network, item_scores, readout
+from models.simulator import Shop
+from models.simulator import log as simulate
+from models.state import HIDDEN
+from models.training import train
+from models.training_table import Aims, Parts, parts
+from models.updates import Options
+from models.validation import Validation
+
+ROWS = 4_000
+
+
+def drawn(seed: int, *shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def head(logits: Tensor, came: Tensor) -> Head:
+    def loss(said: Tensor, rows: Tensor) -> Tensor:
+        return functional.cross_entropy(said, came[rows], reduction="none")
+
+    def reliability(said: Tensor) -> tuple[Tensor, Tensor]:
+        most, which = torch.softmax(said, 1).max(1)
+        return most, which == came
+
+    return Head("it", 0, logits, torch.arange(len(logits)) % FOLDS, loss, reliability)
+
+
+def test_an_over_confident_head_becomes_calibrated() -> None:
+    truth = drawn(1, ROWS, 3)
+    came = torch.multinomial(torch.softmax(truth, 1), 1, generator=torch.Generator().manual_seed(2))[:, 0]
+    said = 3 * truth + torch.tensor([0.0, 1.5, -1.5])
+    found, told = calibration._put_right(head(said, came))
+    assert told["ece"]["after"] < 0.03 < 0.15 < told["ece"]["before"]
+    assert found.slope == pytest.approx(1 / 3, abs=0.03)
+    right = torch.softmax(found.of(said), 1)
+    assert float((right - torch.softmax(truth, 1)).abs().max()) < 0.05
+
+
+def test_a_head_that_is_right_stays_as_it_is_or_nearly_so() -> None:
+    truth = drawn(3, ROWS, 4)
+    came = torch.multinomial(torch.softmax(truth, 1), 1, generator=torch.Generator().manual_seed(4))[:, 0]
+    found, told = calibration._put_right(head(truth, came))
+    assert found.slope == pytest.approx(1, abs=0.08)
+    assert told["log_loss"]["after"] < told["log_loss"]["before"] + 0.002
+
+
+def test_what_is_reported_was_not_fitted_on_the_rows_that_it_is_reported_of() -> None:
+    """Logits that say nothing: what is fitted on the very rows says more than what is fitted on others."""
+    said, came = drawn(5, 40, 30), torch.arange(40) % 30
+    made = head(said, came)
+    told = calibration._put_right(made)[1]
+    every = torch.arange(40)
+    fitted_on_all = float(made.loss(fit(made, every).of(said), every).mean())
+    assert fitted_on_all < told["log_loss"]["after"] - 0.05
+
+
+def test_all_rows_of_a_sequence_are_in_one_fold() -> None:
+    sequence = np.sort(np.random.default_rng(1).integers(0, 50, 400))
+    fold = calibration._folds(sequence)
+    assert all(a != b or x == y for (a, b), (x, y) in zip(pairwise(sequence), pairwise(fold), strict=True))
+    assert set(fold) == set(range(FOLDS))
+
+
+@pytest.mark.parametrize("heads", [SERVED, Heads(("a", "b"), ("any",)), Heads(("a", "b"), ())])
+def test_folding_into_the_weights_equals_applying(heads: Heads) -> None:
+    network = Network(9, torch.Generator().manual_seed(3), heads)
+    with torch.no_grad():
+        for k, weight in enumerate(network.parameters()):
+            weight.add_(0.2 * drawn(k, *weight.shape))
+    h = torch.tanh(drawn(8, 50, HIDDEN)).float()
+    bins = torch.randint(9, (50, heads.features), generator=torch.Generator().manual_seed(9))
+    before = readout(network.on_grid(), heads, h, bins)
+    scores = item_scores(network.on_grid(), h)
+    slopes, shifts = torch.linspace(0.5, 1.5, heads.readout), drawn(10, heads.readout).float()
+    fold_in(network, slopes, shifts, 0.7)
+    after = readout(network.on_grid(), heads, h, bins)
+    joined = [torch.cat([some.detach().reshape(50, -1) for some in said], 1) for said in (before, after)]
+    assert float((slopes * joined[0] + shifts - joined[1]).abs().max()) < 0.01
+    assert float((0.7 * scores - item_scores(network.on_grid(), h)).detach().abs().max()) < 0.01
+
+
+@pytest.fixture(scope="module")
+def made() -> Parts:
+    events = simulate(Shop(users=60, items=40), 1_750_000_000_000, events=6_000)
+    return parts(log(events), utc_offset_h=0, leave_after_ms=1_800_000, item_count=1, item_cap=100)
+
+
+def test_a_network_that_shouts_is_brought_down(made: Parts) -> None:
+    network = Network(len(made.items), torch.Generator().manual_seed(1))
+    validation = Validation(made, network.cell)
+    with torch.no_grad():
+        for name in ("readout", "window", "query"):
+            weight = network.get_parameter(name)
+            weight.add_(drawn(len(name), *weight.shape))
+    before = validation.losses(network.on_grid())
+    told = calibrate(network, made, validation)
+    after = validation.losses(network.on_grid())
+    assert set(told) == {"next_action", "next_item", "time_to_any", "time_to_purchase"}
+    assert (after < before - 0.1).all()
+    for k, name in enumerate(("next_action", "next_item", "time_to_any", "time_to_purchase")):
+        assert told[name]["log_loss"]["after"] < told[name]["log_loss"]["before"], name
+        assert told[name]["ece"]["after"] < told[name]["ece"]["before"], name
+        if name != "next_item":  # its loss counts unknown items with 0
+            assert told[name]["log_loss"]["before"] == pytest.approx(float(before[k]), rel=1e-3)
+            assert float(after[k]) < told[name]["log_loss"]["after"] + 0.02  # on the rows it was fitted on
+
+
+def test_hazards_that_are_too_sure_are_put_right() -> None:
+    truth = drawn(11, ROWS, TIME_BINS) - 1
+    events = torch.rand(truth.shape, generator=torch.Generator().manual_seed(12)) < torch.sigmoid(truth)
+    came = events.any(1)
+    bin_ = torch.where(came, events.int().argmax(1), TIME_BINS - 1)
+    share = torch.where(came, 0.0, 1.0)
+    none = torch.zeros(ROWS)
+    aims = aims_of(bin_, share, came, none)
+    found, told = calibration._put_right(
+        calibration._of_hazards("time", 0, 2.5 * truth, aims, 0, torch.arange(ROWS) % FOLDS)
+    )
+    assert found.slope == pytest.approx(1 / 2.5, abs=0.03)
+    assert told["ece"]["after"] < 0.02 < told["ece"]["before"]
+
+
+def aims_of(bin_: Tensor, share: Tensor, came: Tensor, none: Tensor) -> Aims:
+    return Aims(came, came, none, none, none.long(), none, bin_[:, None], share[:, None], came[:, None])
+
+
+def test_a_few_sequences_say_nothing(made: Parts) -> None:
+    network = Network(len(made.items), torch.Generator().manual_seed(1))
+    before = {name: weight.clone() for name, weight in network.state_dict().items()}
+    validation = Validation(made, network.cell)
+    validation.rows = validation.rows[:5]
+    assert calibrate(network, made, validation) == {}
+    assert all(torch.equal(before[name], weight) for name, weight in network.state_dict().items())
+
+
+def test_the_card_tells_what_was_fitted_and_returns_are_shares_of_those_who_left() -> None:
+    events = simulate(Shop(users=60, items=40), 1_750_000_000_000, events=6_000)
+    model = train(log(events), Card(name="m"), Options(epochs=2))
+    told = model.card.metrics["calibration"]
+    assert told["next_action"]["log_loss"]["after"] > 0
+    assert len(model.card.returns) == 3
+    assert 0 < sum(model.card.returns) <= 1
+    for name, weight in model.weights.items():
+        steps = weight.astype(np.float64) * (2**10 if name == "item_embedding" else 2**12)
+        assert (steps == np.rint(steps)).all()
+    read = log(events)
+    rows = np.setdiff1d(np.arange(len(read.item)), read.first)[-200:]
+    said = Learned(model).action_probabilities(read, rows)
+    without = Learned(Model(Card(name="m"), model.items, model.weights)).action_probabilities(read, rows)
+    assert np.abs(said - without).max() > 0.01
+    leaving = Learned(Model(Card(name="m", returns=(0.0, 0.0, 0.0)), model.items, model.weights))
+    np.testing.assert_allclose(leaving.action_probabilities(read, rows), without)
