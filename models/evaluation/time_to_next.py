@@ -9,7 +9,15 @@ from models.evaluation.bootstrap import Bootstrap, Figure
 from models.evaluation.concordance import Bools, Concordance
 from models.evaluation.predictor import TimeToNext
 from models.evaluation.result import Report, Scores
-from models.evaluation.rows import NothingToScoreError, batches, gaps_ms, sequence_of, split_to_score, with_open_ends
+from models.evaluation.rows import (
+    NothingToScoreError,
+    batches,
+    end_of,
+    sequence_of,
+    split_to_score,
+    start_of,
+    with_open_ends,
+)
 from models.features import GAP_EDGES_MS
 from models.log import Log
 from models.state import Floats, Ints
@@ -30,11 +38,15 @@ def time_to_next(
 ) -> Report:
     """Score survival curves.
 
+    Asked is, at the row before each target, how long it takes from then on; where the split had not begun, at its
+    beginning instead, given the silence until then. That a wait goes on when the split begins is known then, and a wait
+    is scored because it went on: its time before says nothing of how good a forecast is.
+
     Log-loss in nats on the bins of `features` (edges 1 s, 2 s, 4 s, ... 97 days): minus log of the probability of the
     bin in which the event came, or, if it has not, of coming after the beginning of the bin in which the observation
     ended. Concordance is of the mean of the curve over the edges. The mean absolute error, in hours, is of the median,
-    over events that came. At a horizon: P(it comes within it), over the rows that were watched for so long or came
-    before.
+    over events that came. At a horizon: P(it comes within it), over the rows that were watched for so long, whether it
+    came or not: a row that was watched for less is known only if it came, and would make events too frequent.
 
     Args:
         log: with times and splits.
@@ -52,23 +64,26 @@ def time_to_next(
         raise NothingToScoreError("the log has no times, only positions: there is no time to score")
     split = split_to_score(log, split)
     ended, rows, opened = with_open_ends(log, split)
-    gap, came = gaps_ms(ended, rows), np.ones(len(rows), bool)
+    before_ms, came = ended.ts_ms[rows - 1], np.ones(len(rows), bool)
     came[opened] = False
+    now_ms = np.maximum(before_ms, start_of(log, split))
+    silent_ms, gap = now_ms - before_ms, (ended.ts_ms[rows] - now_ms).astype(np.float64)
+    watched_ms = end_of(log, split) - now_ms
     draws = Bootstrap(sequence_of(ended)[rows], replicates, seed)
     asked = np.concatenate([GAP_EDGES_MS, np.asarray(horizons_ms, np.int64)])
     found, done = {}, 0
     for name, predictor in predictors.items():
         parts = []
-        for batch in batches(rows, _AT_ONCE):
-            parts.append(predictor.survival(ended, batch, asked))
-            done += len(batch)
+        for some in batches(np.arange(len(rows)), _AT_ONCE):
+            parts.append(predictor.survival(ended, rows[some], asked, silent_ms[some]))
+            done += len(some)
             report(done)
         survival = np.concatenate(parts).astype(np.float64)
         edges, at_horizons = survival[:, : len(GAP_EDGES_MS)], survival[:, len(GAP_EDGES_MS) :]
-        horizons = {
-            f"{horizon_ms / HOUR_MS:g}h": _at_horizon(draws, at_horizons[:, k], gap, came, horizon_ms)
-            for k, horizon_ms in enumerate(horizons_ms)
-        }
+        horizons = {}
+        for k, horizon_ms in enumerate(horizons_ms):
+            watched, within = watched_ms >= horizon_ms, came & (gap <= horizon_ms)
+            horizons[f"{horizon_ms / HOUR_MS:g}h"] = _at_horizon(draws, at_horizons[:, k], within, watched)
         found[name] = Scores(_figures(draws, edges, gap, came), horizons)
     about = {
         "split": split,
@@ -115,9 +130,8 @@ def medians_ms(survival: Floats) -> Floats:
     return np.where(after > 0, median, edges[-1])
 
 
-def _at_horizon(draws: Bootstrap, survival: Floats, gap: Floats, came: Bools, horizon_ms: int) -> dict[str, Figure]:
-    watched: Ints = np.flatnonzero(came | (gap >= horizon_ms))
-    within = (came & (gap <= horizon_ms))[watched].astype(np.float64)
-    if not len(watched):
+def _at_horizon(draws: Bootstrap, survival: Floats, within: Bools, watched: Bools) -> dict[str, Figure]:
+    rows: Ints = np.flatnonzero(watched)
+    if not len(rows):
         return {}
-    return binary_figures(draws.at(watched), 1 - survival[watched], within)
+    return binary_figures(draws.at(rows), 1 - survival[rows], within[rows].astype(np.float64))

@@ -12,7 +12,7 @@ from models.evaluation.rows import sequence_of, starts
 from models.features import NO_GAP, TIME_BINS, gap_code
 from models.log import Log
 from models.state import Floats, Ints
-from models.survival import STARTS_MS, WIDTHS_MS
+from models.survival import STARTS_MS, WIDTHS_MS, Curves
 
 Group: TypeAlias = Literal["none", "action", "gap"]
 
@@ -50,13 +50,11 @@ class SurvivalCurve:
         everyone = (events.sum(0) + 0.5) / (waiting.sum(0) + 1)
         self._hazards = np.minimum((events + _WEIGHT * everyone) / (waiting + _WEIGHT), 1 - 1e-9)
 
-    def survival(self, log: Log, rows: Ints, horizons_ms: Ints) -> Floats:
-        """Return P(the target comes later than the horizon) [rows, horizons]."""
-        passed = np.concatenate([np.zeros((len(self._hazards), 1)), np.log1p(-self._hazards).cumsum(1)], axis=1)
-        bin_ = gap_code(horizons_ms)
-        share = (horizons_ms - STARTS_MS[bin_]) / WIDTHS_MS[bin_]
-        curves: Floats = np.exp(passed[:, bin_] + share * np.log1p(-self._hazards[:, bin_]))
-        return curves[self._codes(log, rows)]
+    def survival(self, log: Log, rows: Ints, horizons_ms: Ints, silent_ms: Ints | None = None) -> Floats:
+        """Return P(the target comes later than the horizon, given the silence until now) [rows, horizons]."""
+        silent = np.zeros(len(rows), np.int64) if silent_ms is None else silent_ms
+        curves = Curves(self._hazards[:, None]).at(self._codes(log, rows))
+        return curves.silence(0, np.repeat(silent[:, None], len(horizons_ms), axis=1), horizons_ms)
 
     def _codes(self, log: Log, rows: Ints) -> Ints:
         """Return the group of each target, from the rows before it [rows]."""

@@ -10,7 +10,8 @@ import msgspec
 import numpy as np
 
 from models.evaluation.bootstrap import Bootstrap
-from models.log import SPLITS, Log
+from models.evaluation.rows import start_of
+from models.log import Log
 from models.report.groups import Groups, by_group
 from models.state import Floats, Ints
 
@@ -38,8 +39,7 @@ def made_within(log: Log, rows: Ints, split: str) -> Ints:
 
     An older one has been picked for having been silent until then.
     """
-    begins_ms = log.ts_ms[log.split == SPLITS.index(split)].min()
-    return np.flatnonzero(log.ts_ms[rows - 1] >= begins_ms)
+    return np.flatnonzero(log.ts_ms[rows - 1] >= start_of(log, split))
 
 
 def hours(draws: Bootstrap, made_ms: Ints, probabilities: Floats, came: Ints, actions: tuple[str, ...]) -> Season:

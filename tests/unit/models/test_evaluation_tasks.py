@@ -64,7 +64,7 @@ def test_probabilities_that_are_none_are_a_bug() -> None:
 class Half:
     """Says that half of what is left comes in each bin."""
 
-    def survival(self, log: Log, rows: Ints, horizons_ms: Ints) -> Floats:
+    def survival(self, log: Log, rows: Ints, horizons_ms: Ints, silent_ms: Ints | None = None) -> Floats:
         passed = np.searchsorted(GAP_EDGES_MS, horizons_ms, side="right")
         return np.tile(0.5**passed, (len(rows), 1))
 
@@ -82,6 +82,46 @@ def test_time_is_scored_on_bins_and_what_has_not_come_by_what_was_watched() -> N
     at = scores.parts["0.00111111h"]  # 2 s came in time, 5 s of nothing and 7 s did not, 0 s of nothing say nothing
     came = np.array([1.0, 0, 0])
     assert at["brier"].value == pytest.approx(((1 - 0.5**3 - came) ** 2).mean())
+
+
+class Rate:
+    """Says that events come at a constant rate, whatever happened."""
+
+    def survival(self, log: Log, rows: Ints, horizons_ms: Ints, silent_ms: Ints | None = None) -> Floats:
+        return np.tile(np.exp(-horizons_ms / 100_000), (len(rows), 1))
+
+
+def test_the_truth_is_calibrated_in_a_log_that_is_cut_in_time() -> None:
+    """Waits that the cut goes through, and those that the end cuts off, look neither longer nor shorter for it."""
+    draw = np.random.default_rng(5)
+    times = [np.unique(np.append(0, draw.exponential(100, 30).cumsum().astype(int))) for _ in range(300)]
+    times = [some[some < 1000] for some in times]
+    made = small_log(
+        ["a" * len(some) for some in times],
+        ["".join("te"[int(second >= 700)] for second in some) for some in times],
+        [some.tolist() for some in times],
+    )
+    report = time_to_next(made, {"truth": Rate()}, replicates=3, horizons_ms=[50_000, 200_000])
+    assert report.about["not_come"] == 300
+    for horizon in report.predictors["truth"].parts.values():
+        assert horizon["ece"].value < 0.02
+
+
+def test_who_was_silent_when_the_split_began_is_asked_about_the_time_from_then_on() -> None:
+    made = small_log(["ab", "aa"], ["te", "te"], [[0, 40], [20, 30]])
+
+    class Asked:
+        def survival(self, log: Log, rows: Ints, horizons_ms: Ints, silent_ms: Ints | None = None) -> Floats:
+            assert silent_ms is not None
+            self.silent_ms = silent_ms.tolist()
+            return Half().survival(log, rows, horizons_ms)
+
+    asked = Asked()
+    report = time_to_next(made, {"asked": asked}, replicates=3, horizons_ms=[4000])
+    assert asked.silent_ms == [30_000, 0, 10_000, 0]
+    # 10 s from 30 s on (bin 4), nothing for 0 s, 0 s (bin 0), nothing for 10 s (not before bin 4)
+    expected = -np.log([0.5**5, 1, 0.5, 0.5**4]).mean()
+    assert report.predictors["asked"].figures["log_loss"].value == pytest.approx(expected)
 
 
 def test_medians_lie_between_edges() -> None:

@@ -40,7 +40,7 @@ class Even:
     def action_probabilities(self, log: Log, rows: Ints) -> Floats:
         return np.full((len(rows), len(log.actions)), 1 / len(log.actions))
 
-    def survival(self, log: Log, rows: Ints, horizons_ms: Ints) -> Floats:
+    def survival(self, log: Log, rows: Ints, horizons_ms: Ints, silent_ms: Ints | None = None) -> Floats:
         return np.tile(np.exp(-self._rate * horizons_ms), (len(rows), 1))
 
 
@@ -143,7 +143,7 @@ def test_a_true_forecast_lies_on_kaplan_and_meiers_curve_though_the_slow_leave_e
     is_slow = found.watched_ms < 200_000
 
     class Knowing:
-        def survival(self, log: Log, rows: Ints, horizons_ms: Ints) -> Floats:
+        def survival(self, log: Log, rows: Ints, horizons_ms: Ints, silent_ms: Ints | None = None) -> Floats:
             rate = np.where(is_slow[np.searchsorted(found.rows, rows)], 1 / 1000, 1 / 100)
             survival: Floats = np.exp(-rate[:, None] * horizons_ms / 1000)
             return survival
