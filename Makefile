@@ -7,9 +7,10 @@ PROPERTIES := tests/unit/models/test_ring.py tests/unit/models/test_history.py t
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+NODE := tests/node/node_modules/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test long property fuzz chaos check format peers clean
+.PHONY: help demo test long property fuzz chaos check format node peers clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,10 +45,14 @@ format: $(READY) ## Put the code in form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+node: ## Install what reads the contract as others do: AsyncAPI's parser, kafkajs; skipped where npm is not
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(NODE); \
+	  else echo "npm is not here: the tests with AsyncAPI's parser and kafkajs are skipped"; fi
+
 peers: .peers/.ready ## Set up .peers/bin/python, for benchmark throughput --peers DIR
 
 clean: ## Delete what make made: the virtual environment, the demo's model, builds, caches
-	rm -rf $(VENV) .peers .nextact build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .peers tests/node/node_modules .nextact build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find streams models schemas tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt
@@ -58,6 +63,10 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --upgrade pip
 	$(BIN)/python -m pip install --constraint constraints.txt --build-constraint constraints.txt \
 	  --editable '.[demo,benchmark,evaluation,plots]' --group dev
+	@touch $@
+
+$(NODE): tests/node/package.json tests/node/package-lock.json
+	npm ci --prefix tests/node --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 .peers/.ready: pyproject.toml constraints-peers.txt

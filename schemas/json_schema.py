@@ -1,6 +1,6 @@
 """JSON Schemas of every message, for producers and consumers in any language; they stand committed in `schemas/json/`.
 
-`python -m schemas.json_schema` writes them anew, after a change of a message.
+`python -m schemas` writes them anew, after a change of a message.
 """
 
 from pathlib import Path
@@ -42,9 +42,3 @@ def files() -> dict[Path, bytes]:
         DIRECTORY / f"{name}.schema.json": msgspec.json.format(msgspec.json.encode(schema(message)), indent=2) + b"\n"
         for name, message in MESSAGES.items()
     }
-
-
-if __name__ == "__main__":
-    DIRECTORY.mkdir(exist_ok=True)
-    for path, content in files().items():
-        path.write_bytes(content)

@@ -15,6 +15,7 @@ from streams.commands import (
     benchmark,
     broker,
     compare,
+    contract,
     convert,
     dead_letters,
     demo,
@@ -112,6 +113,7 @@ app.command()(simulate.simulate)
 app.command()(replay.replay)
 app.command()(tail.tail)
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(contract.app, name="contract")
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(report.report)

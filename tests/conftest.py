@@ -1,6 +1,7 @@
 """What tests share: a real Apache Kafka where KAFKA_HOME names one, and the embedded broker."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,3 +43,12 @@ def embedded_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.skip("the embedded broker is not installed: pip install 'nextact[demo]'")
     with EmbeddedBroker(tmp_path_factory.mktemp("embedded")) as broker:
         yield broker.bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+def node_folder() -> Path:
+    """The folder with what runs on Node.js: AsyncAPI's parser, kafkajs."""
+    folder = ROOT / "tests" / "node"
+    if shutil.which("node") is None or not (folder / "node_modules" / ".ready").exists():
+        pytest.skip("AsyncAPI's parser and kafkajs are not here: `make node` installs them, with npm")
+    return folder

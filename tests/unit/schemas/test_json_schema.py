@@ -12,7 +12,7 @@ from schemas.topics import topics
 
 def test_committed_files_are_what_the_structs_say() -> None:
     committed = {path: path.read_bytes() for path in DIRECTORY.iterdir()}
-    assert committed == files(), "a message changed: run `python -m schemas.json_schema` and commit schemas/json"
+    assert committed == files(), "a message changed: run `python -m schemas` and commit schemas/json"
 
 
 def test_every_message_of_every_topic_has_a_schema() -> None:

@@ -1,0 +1,1 @@
+"""What would become of records, told before a producer goes live: `nextact contract check`."""
