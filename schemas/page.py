@@ -15,7 +15,7 @@ from schemas.rules import filled, table
 PATH = Path(__file__).parents[1] / "docs" / "contract.md"
 
 _WIDTH = 116
-_KINDS = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
+_KINDS = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "null": "null"}
 _TOP = """\
 <!-- Made by `python -m schemas` from schemas/rules.md and the structs: edit those. -->
 # The contract
@@ -97,12 +97,7 @@ def _words(field: Json) -> str:
         return f"pair of {' and '.join(map(_words, items))}" if isinstance(items, list) else f"list: {_words(items)}"
     if kind == "object":
         return f"object: {_words(field['additionalProperties'])}"
-    words = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}.get(
-        kind, kind
-    )
-    if "contentEncoding" in field:
-        return "base64"
-    return words + _range(field)
+    return "base64" if "contentEncoding" in field else _KINDS[kind] + _range(field)
 
 
 def _range(field: Json) -> str:

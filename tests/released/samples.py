@@ -59,7 +59,9 @@ def edges() -> Iterator[Sample]:
     schemas = document()["components"]["schemas"]
     for topic, kind in (*dict.fromkeys(INPUTS, "Event").items(), (ITEMS, "Item"), (MODELS, "ModelAnnouncement")):
         schema = schemas[kind]
-        low, high = ({name: edge(field, least) for name, field in schema["properties"].items()} for least in (1, 0))
+        low, high = (
+            {name: edge(field, least) for name, field in schema["properties"].items()} for least in (True, False)
+        )
         nulls = {name: None for name, field in schema["properties"].items() if "anyOf" in field}
         for value in (low, high, low | nulls, high | {"a_field_of_their_own": [1e300, None]}):
             key = str(value[{"Event": "user_id", "Item": "item_id", "ModelAnnouncement": "role"}[kind]])

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from client_examples import FOLDER, VECTORS, example
@@ -29,20 +30,24 @@ def test_kafka_python_with_its_defaults_partitions_as_the_java_client() -> None:
     partitioner = KafkaProducer.DEFAULT_CONFIG["partitioner"]
     for vector in VECTORS:
         for count, number in vector["partition"].items():
-            everywhere = list(range(int(count)))
-            assert partitioner(vector["key"].encode(), everywhere, everywhere) == number
+            everywhere = set(range(int(count)))
+            cluster = SimpleNamespace(
+                topics=lambda: {"t"},
+                partitions_for_topic=lambda _, all_=everywhere: all_,
+                available_partitions_for_topic=lambda _, all_=everywhere: all_,
+            )
+            key = vector["key"]
+            assert partitioner.partition("t", key, key.encode(), None, None, cluster) == number
 
 
-def delivered(settings: Mapping[str, object]) -> list[int]:
+def delivered(settings: Mapping[str, object]) -> list[int | None]:
     """The partition on which confluent-kafka puts the key of each vector."""
     producer = Producer({"test.mock.num.brokers": 1, "log_level": 0, **settings})
-    found: dict[str, int] = {}
+    found: dict[bytes | None, int | None] = {}
     for vector in VECTORS:
-        producer.produce(
-            "t", b"", vector["key"], on_delivery=lambda _, m: found.update({m.key().decode(): m.partition()})
-        )
+        producer.produce("t", b"", vector["key"], on_delivery=lambda _, m: found.update({m.key(): m.partition()}))
     assert producer.flush(30) == 0
-    return [found[vector["key"]] for vector in VECTORS]
+    return [found[vector["key"].encode()] for vector in VECTORS]
 
 
 def test_confluent_kafka_partitions_as_the_java_client_with_the_setting_of_the_example() -> None:

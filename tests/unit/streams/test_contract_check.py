@@ -59,7 +59,7 @@ def kinds(found: list[Finding]) -> list[tuple[str, str, int]]:
 def one_of_each() -> list[tuple[dict[str, Any], str]]:
     """Lines, and what is to be said of each; "" of a good one."""
     now_ms = 1_790_000_000_000
-    good = {"event_id": "e0", "user_id": "ann", "item_id": "i00001", "ts_ms": now_ms}
+    good = {"event_id": "e0", "user_id": "ann", "item_id": "i1", "ts_ms": now_ms}
 
     def line(said: str, *, key: str | None = "ann", headers: Any = (), **changes: Any) -> tuple[dict[str, Any], str]:
         value = {name: cell for name, cell in (good | changes).items() if cell is not ...}
@@ -225,15 +225,15 @@ def test_late_and_doubled_name_where_the_event_stood_first() -> None:
 
 
 def test_wrong_partition_says_where_it_should_be_and_which_hash_it_looks_like() -> None:
-    users = [f"u{k}" for k in range(20)]
+    users = [f"u{k}" for k in range(100)]
     as_librdkafka = [
         record(k, event_json(user), user, partition=crc32(user.encode()) % PARTITIONS) for k, user in enumerate(users)
     ]
     found, checking = check(as_librdkafka)
-    assert 10 < len(found) < 20
+    assert 50 < len(found) < 100
     assert all(each.belongs == partition(f"u{each.place.number}".encode(), PARTITIONS) for each in found)
     assert "librdkafka puts keys by default" in " ".join(summary(checking.counts))
-    elsewhere = record(99, event_json("u1"), "u1", partition=(partition(b"u1", PARTITIONS) + 1) % PARTITIONS)
+    elsewhere = record(999, event_json("u1"), "u1", partition=(partition(b"u1", PARTITIONS) + 1) % PARTITIONS)
     found += checking.feed([elsewhere])
     assert "librdkafka puts keys" not in " ".join(summary(checking.counts))
     assert "murmur2_random" in line(found[0])
