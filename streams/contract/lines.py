@@ -3,7 +3,7 @@
 A line is an event as it will be sent, or a record as `tail --json`, `dead-letters list --json` or `kcat -J` writes it.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from typing import Any
 
 import msgspec
@@ -105,6 +105,6 @@ def _fields(text: bytes) -> dict[str, msgspec.Raw]:
         return {}
 
 
-def names_of_fields(text: bytes) -> Collection[str]:
+def names_of_fields(text: bytes) -> Set[str]:
     """Return the names in an object, none if it is not one."""
     return _fields(text).keys()
