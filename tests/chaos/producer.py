@@ -60,7 +60,7 @@ class Producer(Thread):
             "acks": "all",
             "enable.idempotence": True,
             "message.timeout.ms": 0,  # for ever
-            "linger.ms": 0,
+            "linger.ms": 25,  # as producers do that send much; a chunk an event would be most of what two cores can do
             "compression.type": "lz4",
             "log_level": 2,
             "topic.metadata.refresh.interval.ms": 5000,
