@@ -4,13 +4,14 @@ Columns `user_id, item_id, action` and `ts_ms` or `position` must be there; the 
 be; what else is there is kept as it stands. docs/data.md has all of them.
 """
 
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeAlias
 
 import polars as pl
 
-from models.event_forms import SUFFIXES, EventsFileError, collect, place, scan, write
-from models.log import SPLITS, By, Log, log
+from models.event_checks import Rule, check, check_unit, readable, rules_of
+from models.event_forms import SUFFIXES, EventsFileError, collect, scan, write
+from models.log import By, Log, log
 from models.state import ACTIONS
 
 __all__ = ["SUFFIXES", "EventsFileError"]
@@ -34,12 +35,6 @@ OPTIONAL: dict[str, type[pl.DataType]] = {
     "place": pl.String,
     "title": pl.String,
 }
-END_MS = 1000 * 2**32
-"""Times from here on (year 2106) are taken for another unit, such as microseconds."""
-
-_ROW = "row in the file"
-_Rule: TypeAlias = tuple[str, pl.Expr, str]
-"""A column, what holds for its good cells, and what is said of others."""
 
 
 def read_events(path: Path, item: str = "item_id", action: str = "action") -> pl.DataFrame:
@@ -73,7 +68,9 @@ def read_serving_events(path: Path) -> pl.DataFrame:
     return _sorted(frame)
 
 
-def read_log(path: Path, by: By | None = None, item: str = "item_id", action: str = "action") -> Log:
+def read_log(
+    path: Path, by: By | None = None, item: str = "item_id", action: str = "action", until_ms: int | None = None
+) -> Log:
     """Read an EVENTS file as a log, as `log(read_events(path))` does, and without holding its text.
 
     The file is read in batches and each text kept as a number of 4 bytes, but for `event_id`, where the file has it.
@@ -84,11 +81,14 @@ def read_log(path: Path, by: By | None = None, item: str = "item_id", action: st
         by: what a sequence is, as in `log`.
         item: column to take for `item_id`.
         action: column to take for `action`.
+        until_ms: only events before this time.
 
     Raises:
-        EventsFileError: as in `read_events` and `log`.
+        EventsFileError: as in `read_events` and `log`; no event lies before the time.
     """
     frame = _read(path, item, action, text=pl.Categorical())
+    if until_ms is not None:
+        frame = _before(path, frame, until_ms)
     try:
         return log(frame, by)
     except ValueError as error:
@@ -106,7 +106,7 @@ def write_events(frame: pl.DataFrame, path: Path) -> None:
 
 
 def _read(
-    path: Path, item: str, action: str, rules: list[_Rule] | None = None, text: pl.DataType | None = None
+    path: Path, item: str, action: str, rules: list[Rule] | None = None, text: pl.DataType | None = None
 ) -> pl.DataFrame:
     """Return the events in the file's order, in the types of `REQUIRED` and `OPTIONAL`, checked.
 
@@ -132,14 +132,15 @@ def _read(
     types = OPTIONAL | dict.fromkeys((item, action), pl.String) | REQUIRED
     known = {name: types[name]() for name in schema if name in types}
     for name, dtype in known.items():
-        if not _readable(schema[name], dtype):
+        if not readable(schema[name], dtype):
             raise EventsFileError(f"{path}, column {name}: holds {schema[name]}, not {dtype}")
-    _check(path, rows, [*_rules(known, schema, (item, action)), *(rules or [])])
+    check(path, rows, [*rules_of(known, schema, (item, action)), *(rules or [])])
     texts = [name for name in schema if name != "event_id" and known.get(name, schema[name]) == pl.String]
     rows = rows.cast({name: dtype for name, dtype in known.items() if schema[name] != dtype})
     frame = collect(path, rows if text is None else rows.cast(dict.fromkeys(texts, text)))
     if not len(frame):
         raise EventsFileError(f"{path} holds no events")
+    check_unit(path, frame)
     for role, column in (("item_id", item), ("action", action)):
         if column != role:
             frame = frame.rename({role: f"file_{role}"}) if role in frame.columns else frame
@@ -147,55 +148,25 @@ def _read(
     return frame
 
 
-def _readable(found: pl.DataType, dtype: pl.DataType) -> bool:
-    return (
-        found in (dtype, pl.Null, pl.String)
-        or found.is_integer()
-        or (found.is_float() and dtype.is_float())
-        or (isinstance(found, pl.Categorical | pl.Enum) and dtype == pl.String)
-    )
-
-
-def _rules(known: dict[str, pl.DataType], schema: pl.Schema, roles: tuple[str, str]) -> list[_Rule]:
-    """Return what holds for the cells of every log, as they are before they are cast."""
-    cast = {name: pl.col(name).cast(dtype, strict=False) for name, dtype in known.items()}
-    rules = [
-        (name, pl.col(name).is_null() | cast[name].is_not_null(), f"is not {dtype}")
-        for name, dtype in known.items()
-        if schema[name] != dtype
-    ]
-    rules += [(name, cast[name].fill_null("") != "", "is empty") for name in dict.fromkeys(("user_id", *roles))]
-    for name, why in (
-        ("ts_ms", "is not a time in ms since 1970"),
-        ("position", "is empty"),
-        ("split", f"is not one of {', '.join(SPLITS)}"),
-        ("price", "is not a price"),
-    ):
-        if name in cast:
-            value = cast[name]
-            good = {
-                "ts_ms": (value >= 0) & (value < END_MS),
-                "position": value.is_not_null(),
-                "split": value.is_in(SPLITS),
-                "price": value.is_null() | (value.is_finite() & (value >= 0)),
-            }[name]
-            rules.append((name, good, why))
-    return rules
-
-
-def _check(path: Path, rows: pl.LazyFrame, rules: list[_Rule]) -> None:
-    """Refuse the file for the first row with a bad cell."""
-    good = pl.all_horizontal(good.fill_null(value=False) for _, good, _ in rules)
-    bad = collect(path, rows.with_row_index(_ROW).filter(~good).head(1))
-    if len(bad):
-        for name, good, why in rules:
-            if not bad.select(good.fill_null(value=False)).item():
-                raise EventsFileError(f"{path}, {place(path, bad[_ROW][0])}, column {name}: {bad[name][0]!r} {why}")
+def _before(path: Path, frame: pl.DataFrame, until_ms: int) -> pl.DataFrame:
+    """Return the events before a time; those without an id keep their numbers in the file."""
+    if "ts_ms" not in frame.columns:
+        raise EventsFileError(f"{path} has no times: none lies before another")
+    frame = _numbered(frame).filter(pl.col("ts_ms") < until_ms)
+    if not len(frame):
+        raise EventsFileError(
+            f"{path} holds no event before {datetime.fromtimestamp(until_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        )
+    return frame
 
 
 def _sorted(frame: pl.DataFrame) -> pl.DataFrame:
+    frame = _numbered(frame)
+    return frame.sort("ts_ms", maintain_order=True) if "ts_ms" in frame.columns else frame
+
+
+def _numbered(frame: pl.DataFrame) -> pl.DataFrame:
     number = "r" + pl.int_range(1, pl.len() + 1).cast(pl.String).str.zfill(6)
     if "event_id" in frame.columns:
         number = pl.when(pl.col("event_id").fill_null("") == "").then(number).otherwise(pl.col("event_id"))
-    frame = frame.with_columns(event_id=number)
-    return frame.sort("ts_ms", maintain_order=True) if "ts_ms" in frame.columns else frame
+    return frame.with_columns(event_id=number)

@@ -39,14 +39,17 @@ def parse_time(text: str, utc_offset_h: int, option: str = "--until") -> int:
         option: that gave it.
 
     Raises:
-        SettingsError: it is neither.
+        SettingsError: it is neither, or in seconds.
 
     >>> parse_time("2017-12-02", 8) == parse_time("2017-12-02T00:00:00+08:00", 0) == parse_time("1512144000000", 0)
     True
     """
+    from models.event_checks import SECONDS
     from streams.errors import SettingsError
 
     if text.isdecimal() and len(text) > len("20260501"):
+        if SECONDS[0] <= int(text) < SECONDS[1]:
+            raise SettingsError(f"{option} {text} looks like seconds: in ms it is {text}000")
         return int(text)
     try:
         time = datetime.fromisoformat(text)

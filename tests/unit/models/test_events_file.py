@@ -109,6 +109,44 @@ def test_any_action_is_read_and_what_serves_refuses_others_by_line(tmp_path: Pat
     assert read_serving_events(tmp_path / "good.csv").equals(read_events(tmp_path / "good.csv"))
 
 
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        ([1_511_544_070, 1_511_544_071], "line 2, column ts_ms: 1511544070 looks like seconds, as in all rows"),
+        (
+            [1_511_544_070_000, 1_511_544_071, 1_511_544_072_000],
+            "line 3, column ts_ms: 1511544071 looks like seconds, as in 1 of 3 rows",
+        ),
+    ],
+)
+def test_times_in_seconds_are_refused_with_their_rows(tmp_path: Path, times: list[int], said: str) -> None:
+    (tmp_path / "events.csv").write_text(
+        "user_id,item_id,action,ts_ms\n" + "".join(f"u,i,view,{time}\n" for time in times)
+    )
+    for reads in (read_events, read_serving_events, read_log):
+        with pytest.raises(EventsFileError, match="multiply by 1000") as caught:
+            reads(tmp_path / "events.csv")
+        assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("times", [[0, 1_511_544_070], [345_600_000, 950_400_000, 1_511_544_070_000]])
+def test_times_that_begin_in_1970_are_times_in_ms(tmp_path: Path, times: list[int]) -> None:
+    """As those of a simulator, or of a log that knows intervals only."""
+    lines = "".join(f"u,i,view,{time}\n" for time in times)
+    assert read(tmp_path, "events.csv", "user_id,item_id,action,ts_ms\n" + lines)["ts_ms"].to_list() == times
+
+
+def test_events_before_a_time_are_those_of_the_log_with_their_numbers(tmp_path: Path) -> None:
+    (tmp_path / "events.csv").write_text(CSV + "u1,8,click,1000,\nu1,9,click,1000,\n")
+    wanted = log(read_events(tmp_path / "events.csv").filter(pl.col("ts_ms") < 2000))
+    assert_same_logs(read_log(tmp_path / "events.csv", until_ms=2000), wanted)
+    with pytest.raises(EventsFileError, match=r"holds no event before 1970-01-01 00:00:01 UTC"):
+        read_log(tmp_path / "events.csv", until_ms=1000)
+    (tmp_path / "positions.csv").write_text("user_id,item_id,action,position\nu,b,view,2\n")
+    with pytest.raises(EventsFileError, match="has no times"):
+        read_log(tmp_path / "positions.csv", until_ms=1000)
+
+
 def test_positions_stand_in_for_times_but_not_for_what_serves(tmp_path: Path) -> None:
     events = read(tmp_path, "events.csv", "user_id,item_id,action,position,title\nu,b,view,2,Two\nu,a,view,1,One\n")
     assert events.select("item_id", "position", "title").rows() == [("b", 2, "Two"), ("a", 1, "One")]
