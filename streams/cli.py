@@ -3,6 +3,8 @@
 import errno
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 from typing import Annotated, Any
@@ -32,22 +34,34 @@ from streams.commands import (
 from streams.errors import NextactError
 
 USAGE_ERROR = 2
+_UsageError = typer.BadParameter.__mro__[1]  # typer has no name for it, and carries a click of its own
 TERMINATED = 143
 
 
 class OneLineErrors(TyperGroup):
     """Ends with one line and code 2 for what a user can do something about; a bug keeps its traceback."""
 
+    def make_context(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - click's
+        """Read what stands before the command."""
+        with _one_line():
+            return super().make_context(*arguments, **options)
+
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - click's
         """Run a command."""
-        try:
+        with _one_line():
             return super().invoke(ctx)
-        except Exception as error:
-            message = _explained(error)
-            if message is None:
-                raise
-            typer.echo(f"error: {message}", err=True)
-            raise typer.Exit(USAGE_ERROR) from None
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        message = _explained(error)
+        if message is None:
+            raise
+        typer.echo(f"error: {message}", err=True)
+        raise typer.Exit(USAGE_ERROR) from None
 
 
 app = typer.Typer(
@@ -64,6 +78,8 @@ def _explained(error: Exception) -> str | None:
     """Return the line for an error that is none of ours to fix, None for a bug."""
     if isinstance(error, NextactError):
         return str(error)
+    if isinstance(error, _UsageError):
+        return _of_usage(error)
     refused = getattr(sys.modules.get("kafka.errors"), "AuthorizationError", None)
     if refused is not None and isinstance(error, refused):
         return f"this user lacks a right ({error}): add ACLs for it: docs/operations.md has the list"
@@ -81,6 +97,14 @@ def _explained(error: Exception) -> str | None:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # of a file that is open, so nameless
         return f"cannot write: {error.strerror}"
     return None
+
+
+def _of_usage(error: Any) -> str | None:  # noqa: ANN401 - click's
+    """Return the line for an option or argument that cannot be, None for one that shows the help instead."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return None
+    line = " ".join(error.format_message().split()).replace("Value error, ", "")  # of what checks the values
+    return line if error.ctx is None else f"{line.removesuffix('.')}; see `{error.ctx.command_path} --help`"
 
 
 def _print_version(wanted: bool) -> None:

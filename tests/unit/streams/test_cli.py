@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 
 from streams.cli import app
 from streams.clients import consumer
+from streams.commands.log_options import parse_time
+from streams.errors import SettingsError
 from streams.local_broker import free_ports
 from streams.settings import read_settings
 
@@ -125,6 +127,47 @@ def test_number_out_of_bounds_is_refused_by_its_option(command: str, option: str
     shown = CliRunner().invoke(app, [command, *arguments, option, value])
     assert shown.exit_code == 2
     assert option in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("evaluate", "FILE", "--task", "next-itm"), "'--task': 'next-itm' is not one of 'next-item', 'next-action'"),
+        (
+            ("evaluate", "FILE"),
+            "Missing option '--task'. Choose from: next-item, next-action, churn, time-to-next; see",
+        ),
+        (("train", "FILE", "--out", "x", "--network", "rnn"), "'rnn' is not one of 'gru', 'lstm'"),
+        (("train", "FILE", "--out", "x", "--by", "visit"), "'visit' is not one of 'user', 'session'"),
+        (("convert", "taobo", "FILE", "--out", "x.csv"), "'taobo' is not one of 'taobao'"),
+        (("train", "FILE", "--out", "x", "--max-minutes", "0"), "'--max-minutes': must be more than 0; see"),
+        (("train", "FILE"), "Missing option '--out'; see"),
+        (("train", "FILE", "--uot", "x"), "No such option: --uot"),
+        (("trian", "FILE"), "No such command 'trian'"),
+        (("user", "shwo"), "No such command 'shwo'"),
+        (("--verson",), "No such option: --verson"),
+    ],
+)
+def test_wrong_usage_is_one_line(arguments: tuple[str, ...], words: str, tmp_path: Path) -> None:
+    shown = CliRunner().invoke(app, [str(tmp_path) if word == "FILE" else word for word in arguments])
+    assert (shown.exit_code, shown.stdout) == (2, "")
+    [line] = shown.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert words in line
+    assert line.endswith("--help`")
+
+
+@pytest.mark.parametrize("command", [(), ("user",), ("topics",), ("benchmark",)])
+def test_no_command_shows_the_help(command: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(app, command)
+    assert shown.exit_code == 2
+    assert "Usage" in shown.output
+    assert "error" not in shown.output
+
+
+def test_time_in_seconds_is_refused() -> None:
+    with pytest.raises(SettingsError, match="--at 1511544070 looks like seconds: in ms it is 1511544070000"):
+        parse_time("1511544070", 0, "--at")
 
 
 def test_replay_says_which_clock_an_old_log_wants() -> None:
