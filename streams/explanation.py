@@ -110,6 +110,7 @@ def known(who: UserRow) -> dict[str, Any]:
         "accepted": int(row["accepted"]),
         "late": int(row["late"]),
         "churn_band": (None, *BANDS)[row["band"]],
+        "churn_band_as_of_ms": int(as_of_ms(who.row)[0]),
         "totals": dict(zip(ACTIONS, row["total"].tolist(), strict=True)),
         "windows": {
             horizon_label(width_ms * size): dict(zip(ACTIONS, numbers, strict=True))
@@ -163,12 +164,14 @@ def explanation_tables(told: dict[str, Any]) -> Iterator[Table]:
 def known_tables(told: dict[str, Any]) -> Iterator[Table]:
     """Yield what `known` says, for people."""
     late = f", {told['late']:,} of them too late to be put in order" if told["late"] else ""
-    band = f", churn risk {told['churn_band']}" if told["churn_band"] else ""
+    as_of = _moment(told["churn_band_as_of_ms"])
+    band = f"\nchurn risk {told['churn_band']} as of {as_of}" if told["churn_band"] else ""
     total = sum(told["totals"].values())
     title = f"user {told['user_id']}: {total:,} events{late}{band}"
     table = Table(title=title, title_justify="left")
-    for column in ("", *ACTIONS):
-        table.add_column(column, justify="right" if column else "left")
+    table.add_column(f"until {_moment(told['newest_ms'])}")
+    for column in ACTIONS:
+        table.add_column(column, justify="right")
     for window, numbers in told["windows"].items():
         table.add_row(f"last {window}", *(f"{numbers[action]:,}" for action in ACTIONS))
     table.add_row("ever", *(f"{told['totals'][action]:,}" for action in ACTIONS))

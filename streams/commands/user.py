@@ -43,7 +43,9 @@ def explain(
     target: Annotated[
         str, typer.Option(help="What is predicted: purchase, view, click, leave, churn, item:ID.")
     ] = "purchase",
-    items: Annotated[str | None, typer.Option(help="Item ids with commas between: how likely each is next.")] = None,
+    items: Annotated[
+        list[str] | None, typer.Option("--item", metavar="ID", help="Tell how likely this item is next; repeatable.")
+    ] = None,
     until: Until = None,
     as_json: AsJson = False,
 ) -> None:
@@ -57,9 +59,9 @@ def explain(
     """
     from streams.explanation import chances, check_items, check_target, explained, explanation_tables
 
-    predictor, asked = _predictor(model), [] if items is None else [item.strip() for item in items.split(",")]
+    predictor, asked = _predictor(model), list(dict.fromkeys(items or []))
     check_target(target, predictor)
-    check_items(asked, "--items", predictor)
+    check_items(asked, "--item", predictor)
     who = _row(user, predictor, events, until, kafka=kafka)
     told = explained(who, predictor, target)
     if asked:
@@ -77,6 +79,8 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show what is known of a user: counts in the rolling windows, totals, the last events.
+
+    Windows are as of the last event; churn risk is as of then, or of the silence after it that last changed the band.
 
     Example:  nextact user show u000042 --model shop-model --kafka
     """

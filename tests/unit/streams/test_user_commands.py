@@ -11,7 +11,7 @@ from builders import random_model
 from typer.testing import CliRunner, Result
 
 from models.events_file import write_events
-from models.model_directory import load, save
+from models.model_directory import Model, load, save
 from models.predictor import Predictor
 from models.state import RING
 from schemas.partitioner import partition
@@ -19,6 +19,7 @@ from streams.chunk.changelog import ID_BYTES
 from streams.chunk.logged_rows import MARKER
 from streams.cli import app
 from streams.clients import producer
+from streams.explanation import known, known_tables
 from streams.one_user import from_log, last_row
 from streams.settings import read_settings
 from streams.topics import changelog, create_topics
@@ -79,7 +80,8 @@ def test_events_before_a_time_lead_to_the_prediction_at_that_time(file: Path, mo
 
 def test_chosen_items_get_their_probabilities(file: Path, model: Path) -> None:
     every = [f"i{k}" for k in range(20)]
-    found = told("explain", "ann", "--model", model, "--events", file, "--items", ",".join(every))["items"]
+    asked = [word for item in every for word in ("--item", item)]
+    found = told("explain", "ann", "--model", model, "--events", file, *asked)["items"]
     assert [item["item_id"] for item in found] == every
     assert sum(item["next_item"] for item in found) == pytest.approx(1, abs=1e-4)
     buys = told("explain", "ann", "--model", model, "--events", file)["probability"]
@@ -87,12 +89,13 @@ def test_chosen_items_get_their_probabilities(file: Path, model: Path) -> None:
 
 
 def test_tables_are_for_people(file: Path, model: Path) -> None:
-    shown = run("explain", "ann", "--model", model, "--events", file, "--items", "i1,i2")
+    shown = run("explain", "ann", "--model", model, "--events", file, "--item", "i1", "--item", "i2")
     assert shown.exit_code == 0
     for words in ("next a purchase", "4 earlier events", "2025-10-09 09:13:20", "purchase of it next", "█"):
         assert words in shown.stdout
     shown = run("show", "ann", "--model", model, "--events", file)
-    for words in ("user ann: 20 events", "last 1h", "the last 16 events", "new"):
+    newest = "2025-10-09 09:13:20"
+    for words in ("user ann: 20 events", f"as of {newest}", f"until {newest}", "last 1h", "the last 16 events", "new"):
         assert words in shown.stdout
 
 
@@ -101,6 +104,23 @@ def test_what_is_known_is_shown(file: Path, model: Path) -> None:
     assert found["totals"] == {"view": 10, "click": 9, "purchase": 1}
     assert found["windows"]["1h"] == found["totals"]
     assert len(found["events"]) == RING
+    assert found["churn_band_as_of_ms"] == found["newest_ms"] == START_MS + EVENTS * MINUTE_MS
+
+
+def test_a_band_that_silence_changed_is_as_of_that_silence(file: Path, model: Path) -> None:
+    who = from_log(file, "ann", Predictor(load(model)), read_settings())
+    who.row["band"], who.row["silent_s"] = 2, 86_400
+    found = known(who)
+    assert found["churn_band_as_of_ms"] == found["newest_ms"] + 86_400_000
+    title = str(next(known_tables(found)).title)
+    assert title.endswith("churn risk medium as of 2025-10-10 09:13:20")
+
+
+def test_an_id_with_a_comma_is_one_item(file: Path, tmp_path: Path) -> None:
+    made = random_model()
+    save(Model(made.card, [*made.items[:-1], "red, size 9"], made.weights), tmp_path)
+    found = told("explain", "ann", "--model", tmp_path, "--events", file, "--item", "red, size 9", "--item", "i1")
+    assert [item["item_id"] for item in found["items"]] == ["red, size 9", "i1"]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +129,7 @@ def test_what_is_known_is_shown(file: Path, model: Path) -> None:
         (["explain", "eve", "--events", "FILE"], "no events of user eve; it has those of ann"),
         (["explain", "ann", "--events", "FILE", "--target", "item:new"], "the model does not know item new"),
         (["explain", "ann", "--events", "FILE", "--target", "love"], "--target love: give one of view, click"),
-        (["explain", "ann", "--events", "FILE", "--items", "i1,?"], "--items: the model does not know item ?"),
+        (["explain", "ann", "--events", "FILE", "--item", "i1,i2"], "--item: the model does not know item i1,i2"),
         (["explain", "ann", "--events", "FILE", "--until", "2001-01-01"], "no events before --until"),
         (["explain", "ann"], "give --events FILE or --kafka"),
         (["show", "ann", "--events", "FILE", "--kafka"], "and not both"),
