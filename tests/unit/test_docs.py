@@ -30,7 +30,7 @@ OPERATIONS = (ROOT / "docs/operations.md").read_text()
 CONTRACT = (ROOT / "docs/contract.md").read_text()
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
 PACKAGES = ("streams", "models", "schemas")
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "deploy/README.md", *(ROOT / "docs").glob("*.md")]
 EXAMPLES: list[tuple[str, str]] = re.findall(r"^```json (\S+)\n(.*?)^```", README + CONTRACT, re.DOTALL | re.MULTILINE)
 
 
@@ -197,13 +197,13 @@ def test_table_of_modules_names_what_is_there_and_all_of_it() -> None:
             assert "`tests/" in line or line.endswith("chaos |"), line
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
 def test_files_that_pages_name_are_there(page: Path) -> None:
     for named in re.findall(r"\b(?:streams|models|schemas|tests)/[\w/]+\.py\b", page.read_text()):
         assert (ROOT / named).exists(), named
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
         assert target.startswith("https://") or (page.parent / target).exists(), target
