@@ -50,7 +50,7 @@ def advice(finding: Finding) -> str:
         case Kind.ODD_TIME:
             return "send ms, not seconds"
     return {
-        DROPPED: "nothing, if it was a retry",
+        DROPPED: "if it was a retry all is well",
         COUNTED_TWICE: "retry at once, or use an idempotent producer",
         OTHER_TIME: "keep ts_ms in a retry, or give the event an id of its own",
     }[finding.code]
