@@ -47,7 +47,7 @@ class Times(NamedTuple):
     Fields:
         bin: time bin in which the event came or the observation ended.
         share: how many widths of that bin passed before; for an event whole ones only: its bin is all that is scored.
-        came: whether the event came. Bin 0, share 0 and no event says nothing.
+        came: whether the event came. No event and no longer a wait than when the split began says nothing.
     """
 
     bin: Ints
@@ -163,7 +163,8 @@ def targets(log: Log, split: str, heads: Heads, leave_after_ms: int) -> Targets:
     codes = np.append(actions(log, heads), 0)
     action = np.where(came, codes[following], IGNORED)
     if not heads.timed:
-        return Targets(came, came, action, _times(np.zeros(len(mine), np.int64), came, ~came), [])
+        nothing = np.zeros(len(mine), np.int64)
+        return Targets(came, came, action, _times(nothing, came, ~came, nothing), [])
     begin_ms, end_ms = (int(f(log.ts_ms[mine])) if mine.any() else 0 for f in (np.min, np.max))
     when = np.append(log.ts_ms, np.iinfo(np.int64).max)
     known = came | (_watched(log, split, end_ms) & (when[following] > end_ms))
@@ -172,15 +173,15 @@ def targets(log: Log, split: str, heads: Heads, leave_after_ms: int) -> Targets:
     if LEAVE in heads.outcomes:
         action[known & (gap_ms > leave_after_ms)] = heads.outcomes.index(LEAVE)
         action[since_ms > leave_after_ms] = IGNORED
-    since = _times(since_ms, np.zeros(len(mine), bool), known)
-    times = [_times(gap_ms, came, known)]
+    since = _times(since_ms, np.zeros_like(known), known, since_ms)
+    times = [_times(gap_ms, came, known, since_ms)]
     stranger = _next(log.first, ~mine)
     for target in heads.targets[1:]:
         place = _next(log.first, codes[:-1] == heads.actions.index(target))
         reached = known & (place < stranger)
         silent = known & ~reached & (when[stranger] > end_ms)
         gap_ms = np.where(reached, when[place], end_ms) - log.ts_ms
-        times.append(_times(gap_ms, reached, reached | silent))
+        times.append(_times(gap_ms, reached, reached | silent, since_ms))
     return Targets(known, came, action, since, times)
 
 
@@ -201,8 +202,8 @@ def _next(first: Ints, wanted: Bools) -> Ints:
     return np.where(place < ends, place, count)
 
 
-def _times(gap_ms: Ints, came: Bools, known: Bools) -> Times:
-    gap_ms = np.where(known, np.maximum(gap_ms, 0), 0)
+def _times(gap_ms: Ints, came: Bools, known: Bools, since_ms: Ints) -> Times:
+    gap_ms = np.where(known, np.maximum(gap_ms, since_ms), since_ms)
     bin_ = np.searchsorted(GAP_EDGES_MS, gap_ms, side="right")
     share = (gap_ms - STARTS_MS[bin_]) / WIDTHS_MS[bin_]
     return Times(bin_, np.where(came, np.floor(share), share), came & known)

@@ -137,6 +137,18 @@ def test_times_are_bins_of_what_came_and_shares_of_what_did_not() -> None:
     assert purchase.share[4] == 3.5 / 8
 
 
+def test_a_wait_of_which_a_split_knows_nothing_says_nothing_of_the_time_before_it_either() -> None:
+    read = made(
+        ("a", "i", "view", 0), ("a", "i", "view", 50_000), ("a", "i", "purchase", 60_000), ("b", "i", "view", 90_000),
+        split=["train", "validation", "test", "validation"],
+    )  # fmt: skip
+    found = targets(read, "validation", SERVED, LEAVE_AFTER_MS)
+    any_, purchase = found.times
+    assert any_.came.tolist() == [True, False, False, False]
+    assert not purchase.came.any()  # that of the test row is not to be known
+    assert [purchase.bin[0], purchase.share[0]] == [found.since.bin[0], found.since.share[0]]
+
+
 def test_vocabulary_holds_frequent_items_of_training_rows_one_for_each_hash() -> None:
     assert crc32(b"plumless") == crc32(b"buckeroo")
     counts = {"plumless": 3, "buckeroo": 4, "rare": 1, "often": 9, "b": 2, "a": 2, "later": 7}
