@@ -292,7 +292,7 @@ def test_topic_that_holds_less_than_the_rows_have_seen_is_asked_again_before_it_
     async def no_sleep(_: float) -> None:
         pass
 
-    monkeypatch.setattr(table.asyncio, "sleep", no_sleep)
+    monkeypatch.setattr(asyncio, "sleep", no_sleep)
     mine: Any = object.__new__(type("Known", (ChunkTable,), {"data": store}))
     mine.app = SimpleNamespace(consumer=SimpleNamespace(highwaters=highwaters))
     mine.input_topics = ("views", "clicks", "purchases")
