@@ -8,6 +8,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from models.model_directory import ModelDirectoryError, load_any
 from models.network import Network
 from models.updates import Updates
 
@@ -26,6 +27,7 @@ class Standing(NamedTuple):
         validation_loss: after it.
         best, best_loss, best_epoch, best_update: weights of the best validation, its loss, and when it was.
         falls: times that the learning rate has fallen.
+        history: of each epoch what `report.learning.Epoch` says.
     """
 
     epoch: int
@@ -35,6 +37,7 @@ class Standing(NamedTuple):
     best_epoch: int
     best_update: int
     falls: int
+    history: list[dict[str, Any]]
 
 
 def copied(network: Network) -> dict[str, Tensor]:
@@ -78,7 +81,7 @@ def read(folder: Path, of: dict[str, Any], updates: Updates) -> Standing:
         CheckpointError: there is none, it is broken, or of another log or other options.
     """
     if not (folder / FILE).is_file():
-        raise CheckpointError(f"{folder} holds no training to resume: train without --resume")
+        raise CheckpointError(f"{folder} {_nothing_there(folder)}")
     try:
         with safe_open(folder / FILE, "pt") as file:
             metadata = json.loads(file.metadata()["training"])
@@ -87,8 +90,9 @@ def read(folder: Path, of: dict[str, Any], updates: Updates) -> Standing:
         raise CheckpointError(f"{folder / FILE} is broken ({error}): train without --resume") from None
     other = [name for name, value in json.loads(json.dumps(of)).items() if metadata["of"].get(name) != value]
     if other:
-        raise CheckpointError(f"{folder} holds a training with another {other[0]}: train without --resume")
-    numbers = metadata["numbers"]
+        what = f"{folder} holds a training with another {other[0]}"
+        raise CheckpointError(f"{what}: give the same to go on, or train without --resume to begin anew")
+    numbers = {"history": []} | metadata["numbers"]
     updates.network.load_state_dict(_under("network", tensors))
     updates.average.load_state_dict(_under("average", tensors))
     adam = updates.optimizer.state_dict()
@@ -100,6 +104,17 @@ def read(folder: Path, of: dict[str, Any], updates: Updates) -> Standing:
     updates.rng.bit_generator.state = metadata["rng"]
     updates.count, updates.learning_rate = numbers.pop("count"), numbers.pop("learning_rate")
     return Standing(best=_under("best", tensors), **numbers)
+
+
+def _nothing_there(folder: Path) -> str:
+    """Return why there is no checkpoint, and what to do."""
+    try:
+        metrics = load_any(folder).card.metrics
+    except ModelDirectoryError:
+        return "holds no training to resume: train without --resume"
+    if metrics.get("stopped"):
+        return "holds a training that was stopped before its first epoch had ended: train without --resume"
+    return "holds a training that has ended: nothing is left to resume; train without --resume to begin anew"
 
 
 def remove(folder: Path) -> None:

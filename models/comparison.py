@@ -5,6 +5,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from models.cells.sizes import NETWORKS
+from models.validation_floors import strongest
 
 BYTES_A_NUMBER = 2
 """Of the state, as in the row: 16 bits."""
@@ -16,8 +17,9 @@ TITLES = {
     "recall_at_20": "next item, recall at 20",
     "ndcg_at_20": "next item, NDCG at 20",
     "time_log_loss": "time to the next event, log-loss",
+    "purchase_log_loss": "time to the next purchase, log-loss",
 }
-"""What is compared, in nats a row and as shares; the last not where a log has no times."""
+"""What is compared, in nats a row and as shares; the last two not where a log has no times, or no purchases."""
 
 HIGHER_IS_BETTER = ("recall_at_20", "ndcg_at_20")
 
@@ -75,20 +77,39 @@ def figures(validation: dict[str, Any]) -> dict[str, float]:
         "recall_at_20": item["recall_at_20"],
         "ndcg_at_20": item["ndcg_at_20"],
     }
-    if "time_to_any" in validation:
-        found["time_log_loss"] = -validation["time_to_any"]["log_likelihood"]
+    for name, head in (("time_log_loss", "time_to_any"), ("purchase_log_loss", "time_to_purchase")):
+        if head in validation:
+            found[name] = -validation[head]["log_likelihood"]
     return found
 
 
-def floors(validation: dict[str, Any]) -> dict[str, float]:
-    """Return what the simplest predictors reach on the same rows: the last action, popularity, one curve for all."""
-    found = {
-        "action_log_loss": validation["next_action"]["markov_log_loss"],
-        "recall_at_20": validation["next_item"]["popularity_recall_at_20"],
+class Floor(NamedTuple):
+    """The best simple predictor of something: its figure on the same rows, and its name."""
+
+    value: float
+    name: str
+
+
+def floors(validation: dict[str, Any]) -> dict[str, Floor]:
+    """Return the best of the floors that a card's `metrics["validation"]` has, for those of `TITLES` that have one."""
+    heads = {
+        "action_log_loss": "next_action",
+        "recall_at_20": "next_item",
+        "time_log_loss": "time_to_any",
+        "purchase_log_loss": "time_to_purchase",
     }
-    if "time_to_any" in validation:
-        found["time_log_loss"] = -validation["time_to_any"]["marginal_log_likelihood"]
-    return found
+    there = {figure: head for figure, head in heads.items() if head in validation["floors"]}
+    best = {figure: strongest(validation["floors"][head], head) for figure, head in there.items()}
+    return {figure: Floor(value, name) for figure, (name, value) in best.items()}
+
+
+def behind(figure: str, value: float, floor: Floor) -> bool:
+    """Return whether a figure of `TITLES` is worse than its floor.
+
+    >>> behind("recall_at_20", 0.1, Floor(0.2, "Markov-1")), behind("time_log_loss", 0.1, Floor(0.2, "one curve"))
+    (True, False)
+    """
+    return value < floor.value if figure in HIGHER_IS_BETTER else value > floor.value
 
 
 def standings(runs: Sequence[Run]) -> list[Standing]:

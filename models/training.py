@@ -10,7 +10,6 @@ import msgspec
 import numpy as np
 import torch
 from msgspec import json, to_builtins
-from torch import Tensor
 
 from models import checkpoint
 from models.calibration import calibrate
@@ -38,7 +37,7 @@ class Progress(NamedTuple):
 
 
 Report = Callable[[Progress], bool]
-"""Told of the progress after each update of the weights; returns whether to go on."""
+"""Told of the progress after each update of the weights and each validation; returns whether to go on."""
 
 
 def train(
@@ -55,11 +54,10 @@ def train(
     Minimises the sum of the heads' mean losses, weighted by `objective.weighted`, with AdamW (Loshchilov and Hutter,
     Decoupled weight decay regularization, ICLR 2019) on lanes of whole sequences cut into pieces. What is judged and
     kept is a running average of the weights (Polyak and Juditsky, Acceleration of stochastic approximation by
-    averaging, 1992), so that the training may end at any time: with the best average so far, on an interrupt, or when a
-    report returns False. When validation gets no better the learning rate falls and the best weights are taken up
-    again, a few times. In the end the heads are calibrated on validation rows; the card's figures of these are from
-    before, those of calibration from both. The same log, options, machine and number of threads give the same model,
-    resumed or not.
+    averaging, 1992), so that the training may end at any time: with the best average so far, when a report returns
+    False. When validation gets no better the learning rate falls and the best weights are taken up again, a few times.
+    In the end the heads are calibrated on validation rows; the card's figures of these are from before, those of
+    calibration from both. The same log, options, machine and number of threads give the same model, resumed or not.
 
     Args:
         log: sequences; test and context rows are history only.
@@ -85,12 +83,13 @@ def train(
     network = Network(len(made.items), torch.Generator().manual_seed(options.seed), made.heads, card.network)
     validation = Validation(made, network.cell)
     _start_at_floors(network, validation)
-    marks = {"log": fingerprint(log), "card": to_builtins(msgspec.structs.replace(card, command="", data={}))}
-    asked = {f"option {name.replace('_', '-')}": value for name, value in to_builtins(options).items()}
-    del asked["option epochs"]
-    kept = None if folder is None else _Kept(folder, marks | asked, resume)
-    network.load_state_dict(_fit(Updates(network, made, options), validation, options, report, kept))
-    metrics = {"validation": validation.metrics(network.on_grid())}
+    asked = to_builtins(msgspec.structs.replace(card, command="", data={})) | to_builtins(options)
+    del asked["epochs"]
+    marks = {"log": fingerprint(log)} | {name.replace("_", "-"): value for name, value in asked.items()}
+    kept = None if folder is None else _Kept(folder, marks, resume)
+    ended, stopped = _fit(Updates(network, made, options), validation, options, report, kept)
+    network.load_state_dict(ended.best)
+    metrics = {"validation": validation.metrics(network.on_grid()), "history": ended.history, "stopped": stopped}
     metrics["calibration"] = calibrate(network, made, validation)
     judged = log.split <= SPLITS.index("validation")
     card = msgspec.structs.replace(
@@ -106,7 +105,7 @@ def train(
 
 
 def fingerprint(log: Log) -> dict[str, Any]:
-    """Return what tells one log from another: counts, first and last time, and the SHA-256 of the columns."""
+    """Return what tells one log from another: counts, rows by split, first and last time, SHA-256 of the columns."""
     digest = hashlib.sha256(json.encode([log.names, log.items, log.actions]))
     for column in (log.first, log.item, log.action, log.ts_ms, log.split):
         digest.update(column.astype("<i8").tobytes())
@@ -114,6 +113,7 @@ def fingerprint(log: Log) -> dict[str, Any]:
         "rows": len(log.item),
         "sequences": len(log.first),
         "items": len(log.items),
+        "splits": {name: int((log.split == code).sum()) for code, name in enumerate(SPLITS)},
         "first_ms": int(log.ts_ms.min()),
         "last_ms": int(log.ts_ms.max()),
         "sha256": digest.hexdigest(),
@@ -150,35 +150,35 @@ class _Kept(NamedTuple):
 
 def _fit(
     updates: Updates, validation: Validation, options: Options, report: Report, kept: _Kept | None
-) -> dict[str, Tensor]:
-    """Train and return the weights of the best validation."""
-    now = Standing(0, nan, checkpoint.copied(updates.average), inf, 0, 0, 0)
+) -> tuple[Standing, bool]:
+    """Train and return where the training stands at its end, and whether a report stopped it."""
+    now = Standing(0, nan, checkpoint.copied(updates.average), inf, 0, 0, 0, [])
     if kept is not None and kept.resume:
         now = checkpoint.read(kept.folder, kept.of, updates)
     elif kept is not None:
         checkpoint.remove(kept.folder)
-    try:
-        while now.epoch < updates.epochs and now.falls <= options.falls:
-            epoch, go_on = now.epoch + 1, True
-            for share, loss in updates.epoch():
-                go_on = report(Progress(epoch, updates.epochs, share, loss, now.validation_loss, now.best_loss))
-                if not go_on:
-                    break
-            now = _judged(now, updates, validation.loss(updates.average.on_grid()), options)
+    while now.epoch < updates.epochs and now.falls <= options.falls:
+        epoch, share, loss, go_on = now.epoch + 1, 1.0, nan, True
+        for share, loss in updates.epoch():
+            go_on = report(Progress(epoch, updates.epochs, share, loss, now.validation_loss, now.best_loss))
             if not go_on:
-                return now.best
-            if kept is not None:
-                checkpoint.write(kept.folder, kept.of, now, updates)
-    except KeyboardInterrupt:
-        return now.best if now.best_epoch else checkpoint.copied(updates.average)
+                break
+        now = _judged(now, updates, validation, options, loss)
+        if share == 1 and kept is not None:
+            checkpoint.write(kept.folder, kept.of, now, updates)
+        if not go_on or not report(Progress(epoch, updates.epochs, 1.0, loss, now.validation_loss, now.best_loss)):
+            return now, True
     if kept is not None:
         checkpoint.remove(kept.folder)
-    return now.best
+    return now, False
 
 
-def _judged(now: Standing, updates: Updates, validation_loss: float, options: Options) -> Standing:
-    """Return where the training stands after an epoch; let the learning rate fall if it is time."""
-    now = now._replace(epoch=now.epoch + 1, validation_loss=validation_loss)
+def _judged(now: Standing, updates: Updates, validation: Validation, options: Options, loss: float) -> Standing:
+    """Return where the training stands after an epoch of this loss; let the learning rate fall if it is time."""
+    validation_loss, heads = validation.judged(updates.average.on_grid())
+    judged = None if isnan(validation_loss) else validation_loss
+    told = {"epoch": now.epoch + 1, "loss": loss, "validation_loss": judged, "heads": heads}
+    now = now._replace(epoch=now.epoch + 1, validation_loss=validation_loss, history=[*now.history, told])
     if validation_loss < now.best_loss or isnan(validation_loss):  # nothing to judge by: the newest is the best
         best = checkpoint.copied(updates.average)
         return now._replace(best=best, best_loss=validation_loss, best_epoch=now.epoch, best_update=updates.count)

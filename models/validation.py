@@ -11,14 +11,14 @@ from models import lanes
 from models.cells.cell import Cell
 from models.features import TIME_BINS
 from models.model_directory import Heads
-from models.network import item_scores, time_loss
+from models.network import item_scores
 from models.objective import losses, names, weighted
 from models.reading import Reading
 from models.sequences import IGNORED, Times
 from models.state import HIDDEN, Floats, Ints
 from models.training_table import Parts, observed
+from models.validation_floors import TOP, floors
 
-TOP = 20
 _SCORES = 200_000_000  # item scores computed at most for one validation: bounds the next item's rows
 _BLOCK = 1024
 
@@ -84,9 +84,12 @@ class Validation:
         states = self.states(weights)
         return losses(weights, self._log, self._log.validation, self.rows, states, item_rows=self._item_rows)
 
-    def loss(self, weights: dict[str, Tensor]) -> float:
-        """Return the weighted sum of the heads' losses; nan without validation rows."""
-        return float(weighted(self.losses(weights))) if len(self.rows) else nan
+    def judged(self, weights: dict[str, Tensor]) -> tuple[float, dict[str, float]]:
+        """Return the weighted sum of the heads' losses, and each by its name; nan and none without validation rows."""
+        if not len(self.rows):
+            return nan, {}
+        by_head = self.losses(weights)
+        return float(weighted(by_head)), dict(zip(names(self._log.heads), by_head.tolist(), strict=True))
 
     @torch.no_grad()
     def states(self, weights: dict[str, Tensor]) -> Tensor:
@@ -99,9 +102,9 @@ class Validation:
 
     @torch.no_grad()
     def metrics(self, weights: dict[str, Tensor]) -> dict[str, Any]:
-        """Return the figures of each head next to its floors, in nats a row and as shares.
+        """Return the figures of each head, in nats a row and as shares, and those of its floors.
 
-        An item that the vocabulary does not hold counts as missed in the recall, of the model and of the floor alike.
+        An item that the vocabulary does not hold counts as missed in the recall; for a floor, one never learned.
         """
         log, aims, rows = self._log, self._log.validation, self.rows
         if not len(rows):
@@ -109,42 +112,22 @@ class Validation:
         h = self.states(weights)
         means = losses(weights, log, aims, rows, h, item_rows=self._item_rows)
         by_head = dict(zip(names(log.heads), means.tolist(), strict=True))
-        outcome = aims.next_action[rows].numpy()
-        seen = outcome != IGNORED
-        action, outcome = log.action[rows.numpy()][seen], outcome[seen]
         followed = torch.nonzero(aims.has_next[rows])[: self._item_rows, 0]
         following = aims.next_item[rows[followed]]
         gains = _gains(weights, h[followed], following)
-        popular = 1 + np.argsort(-self.item_counts[1:], kind="stable")[:TOP]
         return {
             "rows": len(rows),
             "loss": float(weighted(means)),
-            "next_action": {
-                "log_loss": by_head["next_action"],
-                "prior_log_loss": _mean(-np.log(self.rates[-1, outcome])),
-                "markov_log_loss": _mean(-np.log(self.rates[action, outcome])),
-            },
+            "next_action": {"log_loss": by_head["next_action"]},
             "next_item": {
                 "log_loss": by_head["next_item"] / max(_mean((aims.next_item[rows] > 0).float().numpy()), 1e-9),
                 f"recall_at_{TOP}": _mean((gains > 0).astype(np.float64)),
                 f"ndcg_at_{TOP}": _mean(gains),
-                f"popularity_recall_at_{TOP}": _mean(np.isin(following.numpy(), popular).astype(np.float64)),
                 "known_share": _mean((following > 0).float().numpy()),
             },
-        } | {
-            f"time_to_{target}": {
-                "log_likelihood": -by_head[f"time_to_{target}"],
-                "marginal_log_likelihood": -self._marginal_loss(k),
-            }
-            for k, target in enumerate(log.heads.targets)
+            **{f"time_to_{target}": {"log_likelihood": -by_head[f"time_to_{target}"]} for target in log.heads.targets},
+            "floors": floors(log, rows.numpy(), rows[followed].numpy(), self.rates),
         }
-
-    def _marginal_loss(self, target: int) -> float:
-        aims, rows = self._log.validation, self.rows
-        logits = torch.from_numpy(np.log(self.hazards[target]) - np.log1p(-self.hazards[target])).float()
-        times = [column[rows, target] for column in (aims.bins, aims.shares, aims.came)]
-        times += [aims.since_bins[rows], aims.since_shares[rows]]
-        return float(time_loss(logits.expand(len(rows), -1), *times).mean())
 
 
 def _mean(values: Floats) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.comparison import HIGHER_IS_BETTER, TITLES, Run, Spread, Standing, standings
+from models.comparison import HIGHER_IS_BETTER, TITLES, Floor, Run, Spread, Standing, behind, standings
 from streams.step_cost import USERS, StepCost
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-def as_dict(runs: Sequence[Run], floors: Mapping[str, float], costs: Mapping[str, StepCost]) -> dict[str, Any]:
+def as_dict(runs: Sequence[Run], floors: Mapping[str, Floor], costs: Mapping[str, StepCost]) -> dict[str, Any]:
     """Return all figures; step costs of networks, and of the GRU's step at serving as `served`."""
     networks = {
         standing.network: {
@@ -25,14 +25,17 @@ def as_dict(runs: Sequence[Run], floors: Mapping[str, float], costs: Mapping[str
     }
     return {
         "networks": networks,
-        "floors": dict(floors),
+        "floors": {name: floor._asdict() for name, floor in floors.items()},
         "served_step_us": costs["served"]._asdict(),
         "runs": [run._asdict() for run in runs],
     }
 
 
-def table(runs: Sequence[Run], floors: Mapping[str, float], costs: Mapping[str, StepCost], rows: int) -> "Table":
-    """Return a column for each network and a row for each figure: the median of the seeds, and their range."""
+def table(runs: Sequence[Run], floors: Mapping[str, Floor], costs: Mapping[str, StepCost], rows: int) -> "Table":
+    """Return a column for each network and a row for each figure: the median of the seeds, and their range.
+
+    The floor is the best of those that cost next to nothing; a median that is behind it is marked.
+    """
     from rich.table import Table
 
     found = standings(runs)
@@ -44,8 +47,9 @@ def table(runs: Sequence[Run], floors: Mapping[str, float], costs: Mapping[str, 
     made.add_column("floor", justify="right")
     for name, title in TITLES.items():
         if name in found[0].figures:
-            floor = f"{floors[name]:.4f}" if name in floors else ""
-            made.add_row(title, *(_shown(standing.figures[name], 4) for standing in found), floor)
+            floor = floors.get(name)
+            cells = (_beside(standing.figures[name], name, floor) for standing in found)
+            made.add_row(title, *cells, "" if floor is None else f"{floor.value:.4f} {floor.name}")
     made.add_row("training, s of processor", *(_shown(standing.cpu_s, 1) for standing in found))
     made.add_row("state of a user, bytes", *(f"{standing.state_bytes:,}" for standing in found))
     made.add_row("step of one user, us", *(f"{costs[standing.network].alone_us:,.0f}" for standing in found))
@@ -58,6 +62,11 @@ def table(runs: Sequence[Run], floors: Mapping[str, float], costs: Mapping[str, 
         f"{served.together_us:.2f} us among {USERS}"
     )
     return made
+
+
+def _beside(spread: Spread, name: str, floor: Floor | None) -> str:
+    shown = _shown(spread, 4)
+    return f"{shown} [bold red]behind[/]" if floor is not None and behind(name, spread.middle, floor) else shown
 
 
 def _shown(spread: Spread, digits: int) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ def training_bar() -> "Iterator[Callable[[Progress], None]]":
 
         def show(progress: "Progress") -> None:
             losses = f"loss {progress.loss:.3f}"
-            if progress.epoch > 1:
+            if not isnan(progress.validation_loss):
                 losses += f", validation {progress.validation_loss:.3f}, best {progress.best_loss:.3f}"
             bar.update(
                 task,
@@ -52,25 +53,47 @@ def print_metrics(model: "Model", out: Path) -> None:
     )
 
 
+def stopped(model: "Model", out: Path, why: str) -> str:
+    """Return what to say of a training that was stopped, of which a model was kept.
+
+    Args:
+        model: that was kept.
+        out: its directory.
+        why: what stopped the training.
+    """
+    from models.checkpoint import FILE
+    from models.report.learning import best, learning_curves
+
+    if not model.card.metrics["stopped"]:
+        return f"stopped by {why} when the training had ended: nothing is missing in {out}"
+    epochs = learning_curves(model.card.metrics)
+    kept = f"stopped by {why} at epoch {len(epochs)}: the best so far, of epoch {best(epochs).epoch}, is kept in {out}"
+    if (out / FILE).is_file():
+        return f"{kept}; the same command with --resume goes on"
+    return f"{kept}; no epoch had ended, so that --resume has nothing to go on from"
+
+
+def nothing_kept(why: str, out: Path) -> str:
+    """Return what to say of a training that was stopped and of which no model was kept."""
+    from models.checkpoint import FILE
+
+    if (out / FILE).is_file():
+        return f"stopped by {why}: {out} is as it was after the last whole epoch, from where --resume goes on"
+    return f"stopped by {why} before an epoch had ended: nothing of it is kept"
+
+
 def _table(figures: dict[str, Any]) -> "Table":
     from rich.table import Table
 
-    from models.validation import TOP
+    from models.comparison import TITLES, behind, floors
+    from models.comparison import figures as compared
 
-    table = Table(title=f"{figures['rows']:,} events held out", title_justify="left")
-    for column in ("", "model", "floor", "which is"):
-        table.add_column(column, justify="left" if column in ("", "which is") else "right")
-    action, item = figures["next_action"], figures["next_item"]
-    table.add_row("next action, log-loss", f"{action['log_loss']:.4f}", f"{action['prior_log_loss']:.4f}", "the prior")
-    table.add_row("", "", f"{action['markov_log_loss']:.4f}", "the last action alone")
-    recall = f"recall_at_{TOP}"
-    table.add_row(
-        f"next item, recall at {TOP}", f"{item[recall]:.4f}", f"{item[f'popularity_{recall}']:.4f}", "the most popular"
-    )
-    for target, what in (("any", "next event"), ("purchase", "next purchase")):
-        if f"time_to_{target}" not in figures:
-            continue
-        time = figures[f"time_to_{target}"]
-        model_loss, floor = -time["log_likelihood"], -time["marginal_log_likelihood"]
-        table.add_row(f"time to the {what}, log-loss", f"{model_loss:.4f}", f"{floor:.4f}", "one curve for all")
+    table = Table(title=f"{figures['rows']:,} events held out", title_justify="left", caption_justify="left")
+    table.caption = "floor: the best of those that cost next to nothing; `nextact evaluate` has all"
+    for column in ("", "model", "floor", "which is", ""):
+        table.add_column(column, justify="right" if column in ("model", "floor") else "left")
+    mine = compared(figures)
+    for name, floor in floors(figures).items():
+        mark = "[bold red]the model is behind[/]" if behind(name, mine[name], floor) else ""
+        table.add_row(TITLES[name], f"{mine[name]:.4f}", f"{floor.value:.4f}", floor.name, mark)
     return table

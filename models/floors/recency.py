@@ -13,7 +13,7 @@ from models.floors.popularity import Popularity
 from models.log import Log
 from models.state import Floats, Ints
 
-_KEPT = 0.8
+KEPT = 0.8
 """How much an action counts for each one after it."""
 
 
@@ -41,7 +41,7 @@ class Recency:
     def action_probabilities(self, log: Log, rows: Ints) -> Floats:
         """Return the decayed shares of the history's actions [rows, actions]."""
         counts = np.tile(self._popularity.actions, (len(rows), 1))
-        _add_decayed(log.action.astype(np.int64), starts(log)[rows], rows.astype(np.int64), _KEPT, counts)
+        _add_decayed(log.action.astype(np.int64), starts(log)[rows], rows.astype(np.int64), KEPT, counts)
         shares: Floats = counts / counts.sum(1, keepdims=True)
         return shares
 

@@ -1,5 +1,6 @@
 """Learning curves, where a model's card keeps the history of its training."""
 
+from math import inf
 from typing import Any
 
 import msgspec
@@ -31,3 +32,14 @@ def learning_curves(metrics: dict[str, Any]) -> list[Epoch]:
         return msgspec.convert(metrics.get("history", []), list[Epoch])
     except msgspec.ValidationError:  # of another version
         return []
+
+
+def best(epochs: list[Epoch]) -> Epoch:
+    """Return the epoch whose weights were kept: the first of the least validation loss, the last where there is none.
+
+    >>> best([Epoch(1, 2.0, 1.5), Epoch(2, 1.0, 1.2), Epoch(3, 0.5, 1.3)]).epoch
+    2
+    """
+    if epochs[-1].validation_loss is None:
+        return epochs[-1]
+    return min(epochs, key=lambda epoch: inf if epoch.validation_loss is None else epoch.validation_loss)

@@ -1,10 +1,8 @@
 """`nextact compare`."""
 
-import signal
 from math import isnan, nan
 from pathlib import Path
 from time import process_time
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
     from models.updates import Options
 
 _PICTURES = (".png", ".svg", ".pdf")
-_INTERRUPTED = 130
 _ALL = ",".join(NETWORKS)
 
 
@@ -68,8 +65,7 @@ def compare(
     from rich.console import Console
 
     from models.comparison import floors
-    from models.events_file import read_events
-    from models.log import log
+    from models.events_file import read_log
     from models.model_directory import Card
     from models.updates import Options
     from streams.comparison_view import as_dict, table
@@ -77,30 +73,28 @@ def compare(
     from streams.errors import NextactError
     from streams.extras import require
     from streams.step_cost import served_step_cost, step_cost
+    from streams.stopping import stopping
 
     if plot is not None:
         require("--plot", "matplotlib")
     torch.set_num_threads(1)
-    events = read_events(file, item_column, action_column)
     runs: list[Run] = []
     kinds = networks.split(",")
     validation: dict[str, Any] = {}
-    before = signal.signal(signal.SIGINT, _stop)
-    try:
-        made = log(events, by)
-        for seed in range(seeds):
-            for kind in kinds:  # seed by seed: what else the machine does hits all alike
-                card = Card(name=kind, network=kind, utc_offset_h=utc_offset_h)
-                run, validation = _run(made, card, Options(seed=seed, epochs=epochs), max_minutes)
-                runs.append(run)
-                _tell(run, len(runs), seeds * len(kinds))
-    except ValueError as error:
-        raise NextactError(f"{file}: {error}") from None
-    except _Interrupted:
-        if not runs:
-            raise
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with stopping() as asked:
+        try:
+            made = read_log(file, by, item_column, action_column)
+            for seed in range(seeds):
+                for kind in kinds:  # seed by seed: what else the machine does hits all alike
+                    card = Card(name=kind, network=kind, utc_offset_h=utc_offset_h)
+                    run, validation = _run(made, card, Options(seed=seed, epochs=epochs), max_minutes)
+                    runs.append(run)
+                    _tell(run, len(runs), seeds * len(kinds))
+        except ValueError as error:
+            raise NextactError(f"{file}: {error}") from None
+        except SystemExit:
+            if not runs:
+                raise
     costs = {kind: step_cost(kind) for kind in kinds} | {"served": served_step_cost()}
     if plot is not None:
         draw(runs, costs, plot)
@@ -109,8 +103,8 @@ def compare(
         typer.echo(msgspec.json.encode(about | as_dict(runs, floors(validation), costs)).decode())
     else:
         Console().print(table(runs, floors(validation), costs, validation["rows"]))
-    if len(runs) < seeds * len(kinds):
-        raise typer.Exit(_INTERRUPTED)
+    if asked.code:
+        raise typer.Exit(asked.code)
 
 
 def _run(made: "Log", card: "Card", options: "Options", max_minutes: float | None) -> "tuple[Run, dict[str, Any]]":
@@ -142,11 +136,3 @@ def _tell(run: "Run", done: int, of: int) -> None:
     cut = ", out of time" if run.cut else ""
     what = f"loss {run.figures['loss']:.4f}, {run.cpu_s:.1f} s of processor, {run.epochs} epochs{cut}"
     typer.echo(f"{done} of {of}: {run.network}, seed {run.seed}: {what}", err=True)
-
-
-class _Interrupted(SystemExit):
-    """Ctrl-C: ends the training underway, which would take a KeyboardInterrupt for its own end, and those to come."""
-
-
-def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - signal's
-    raise _Interrupted(_INTERRUPTED)

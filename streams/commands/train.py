@@ -1,6 +1,9 @@
 """`nextact train`."""
 
 import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from time import monotonic
@@ -11,8 +14,6 @@ import typer
 from streams.commands.log_options import ActionColumn, By, ItemColumn, Network, UtcOffsetH, parse_time, positive
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from models import training
 
 _THREADS = 4  # the matrices are small: more threads only wait for each other
@@ -73,19 +74,21 @@ def train(
     """Learn a model from a log of events; Ctrl-C keeps the best so far, and --resume goes on.
 
     The log may hold any actions; a model of view, click and purchase can be served. A column `split` says which rows
-    are learnt from. The size of the state is that of the worker's rows: it is no option.
+    are learnt from. The size of the state is that of the worker's rows: it is no option. Ctrl-C ends with code 130,
+    SIGTERM with 143, after one line that says what was kept; a second one does not wait for it.
 
     Example:  nextact train events.parquet --out shop-model --until 2026-05-01
     """
     import msgspec
     import torch
 
-    from models.log import log
+    from models.events_file import read_log
     from models.model_directory import Card, save
     from models.training import train as learn
     from models.updates import Options
     from streams.errors import NextactError
-    from streams.training_view import print_metrics, training_bar
+    from streams.stopping import stopping
+    from streams.training_view import nothing_kept, print_metrics, stopped, training_bar
 
     read: dict[str, str | None] = {"by": by, "item_column": item_column, "action_column": action_column}
     given: dict[str, float | None] = {
@@ -99,16 +102,17 @@ def train(
         "epochs": epochs,
     }
     how: dict[str, object] = {option: value for option, value in given.items() if value is not None}
-    events = _events(file, item_column, action_column, until, utc_offset_h)
-    _make(out)
+    until_ms = None if until is None else parse_time(until, utc_offset_h)
     threads = threads or min(os.cpu_count() or 1, _THREADS)
     torch.set_num_threads(1)  # lanes are shared out among threads of ours: those of torch wait for each other too often
     said: dict[str, object] = {"name": name, "seed": seed, "threads": threads, "utc_offset_h": utc_offset_h}
-    said |= {"leave_after_min": leave_after_min, "until": until} | read | how
+    said |= {"leave_after_min": leave_after_min, "until": until, "max_minutes": max_minutes} | read | how
     said["network"] = None if network == "gru" else network
     # the file's name alone: a model tells nothing about the machine that made it
-    command = f"nextact train {file.name}" + "".join(
-        f" --{option.replace('_', '-')} {value}" for option, value in said.items() if value is not None
+    command = f"nextact train {shlex.quote(file.name)}" + "".join(
+        f" --{option.replace('_', '-')} {shlex.quote(str(value))}"
+        for option, value in said.items()
+        if value is not None
     )
     card = Card(
         name=name,
@@ -119,51 +123,57 @@ def train(
         data=dict(read),
     )
     deadline_s = None if max_minutes is None else monotonic() + max_minutes * 60
-    with training_bar() as show:
-
-        def report(progress: "training.Progress") -> bool:
-            show(progress)
-            return deadline_s is None or monotonic() < deadline_s
-
+    with stopping() as asked:
         try:
-            options = msgspec.convert(how | {"seed": seed, "threads": threads}, Options)
-            model = learn(log(events, by), card, options, report, folder=out, resume=resume)
-        except ValueError as error:
-            raise NextactError(f"{file}: {error}") from None
-    model = save(model, out)
+            with _place(out), training_bar() as show:
+
+                def report(progress: "training.Progress") -> bool:
+                    go_on = asked.look() and (deadline_s is None or monotonic() < deadline_s)
+                    show(progress)
+                    return go_on
+
+                read_from = read_log(file, by, item_column, action_column, until_ms)
+                try:
+                    options = msgspec.convert(how | {"seed": seed, "threads": threads}, Options)
+                    model = learn(read_from, card, options, report, folder=out, resume=resume)
+                except ValueError as error:
+                    raise NextactError(f"{file}: {error}") from None
+                asked.finish()
+                model = save(model, out)
+        except (KeyboardInterrupt, SystemExit):  # the first is of a library that takes signals itself
+            asked.finish()
+            asked.ask()
+            typer.echo(nothing_kept(asked.why, out), err=True)
+            raise typer.Exit(asked.code) from None
     if as_json:
         summary = {"out": str(out), "version": model.card.version, "items": len(model.items)}
         summary |= {"data": model.card.data, "metrics": model.card.metrics}
         typer.echo(msgspec.json.encode(summary).decode())
     else:
         print_metrics(model, out)
+    if asked.code:
+        typer.echo(stopped(model, out, asked.why), err=True)
+        raise typer.Exit(asked.code)
+    if model.card.metrics["stopped"] and not as_json:
+        typer.echo(stopped(model, out, "--max-minutes"))
 
 
-def _events(file: Path, item: str, action: str, until: str | None, utc_offset_h: int) -> "pl.DataFrame":
-    import polars as pl
-
-    from models.events_file import read_events
-    from streams.errors import NextactError
-
-    end_ms = None if until is None else parse_time(until, utc_offset_h)
-    events = read_events(file, item, action)
-    if end_ms is None:
-        return events
-    if "ts_ms" not in events.columns:
-        raise NextactError(f"{file} has no times: --until means nothing")
-    events = events.filter(pl.col("ts_ms") < end_ms)
-    if not len(events):
-        raise NextactError(f"{file} holds no event before --until {until}")
-    return events
-
-
-def _make(directory: Path) -> None:
-    """Make a folder and write to it once: better refused now than after all the learning."""
+@contextmanager
+def _place(folder: Path) -> Iterator[None]:
+    """Make a folder and write to it once: better refused now than after all the learning. Leave none that is empty."""
     from streams.errors import NextactError
 
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=directory):
+        made = [one for one in (folder, *folder.parents) if not one.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise NextactError(f"cannot write {directory}: {error.strerror}") from None
+        raise NextactError(f"cannot write {folder}: {error.strerror}") from None
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # it holds something
+            for one in made:
+                one.rmdir()
+        raise

@@ -23,15 +23,9 @@ def read() -> Log:
     return log(simulate(Shop(users=40, items=40), 1_750_000_000_000, events=3_000))
 
 
-def stop_in(epoch: int, how: type[BaseException] | None = None) -> Callable[[Progress], bool]:
-    """Return a report that stops in the middle of an epoch."""
-
-    def report(progress: Progress) -> bool:
-        if how is not None and progress.epoch == epoch:
-            raise how
-        return progress.epoch < epoch
-
-    return report
+def stop_in(epoch: int, share: float = 0) -> Callable[[Progress], bool]:
+    """Return a report that stops in an epoch as soon as so much of it is done."""
+    return lambda progress: progress.epoch < epoch or progress.share < share
 
 
 def same(one: Model, other: Model) -> bool:
@@ -40,9 +34,10 @@ def same(one: Model, other: Model) -> bool:
 
 def test_a_resumed_training_gives_the_model_of_one_that_was_not_stopped(read: Log, tmp_path: Path) -> None:
     whole = train(read, CARD, OPTIONS)
-    for epoch, how in ((2, None), (3, KeyboardInterrupt), (5, None)):
-        stopped = train(read, CARD, OPTIONS, stop_in(epoch, how), folder=tmp_path, resume=epoch > 2)
+    for epoch, share in ((2, 0), (3, 1), (5, 0)):
+        stopped = train(read, CARD, OPTIONS, stop_in(epoch, share), folder=tmp_path, resume=epoch > 2)
         assert (tmp_path / FILE).exists()
+        assert len(stopped.card.metrics["history"]) == epoch
         assert not same(stopped, whole) or epoch == 5
     resumed = train(read, CARD, OPTIONS, folder=tmp_path, resume=True)
     assert same(resumed, whole)
@@ -69,11 +64,11 @@ def test_what_cannot_be_resumed_is_refused_in_one_line(read: Log, tmp_path: Path
     with pytest.raises(CheckpointError, match="holds no training to resume: train without --resume"):
         train(read, CARD, OPTIONS, folder=tmp_path, resume=True)
     train(read, CARD, OPTIONS, stop_in(2), folder=tmp_path)
-    with pytest.raises(CheckpointError, match="another option learning-rate"):
+    with pytest.raises(CheckpointError, match="another learning-rate: give the same to go on"):
         train(read, CARD, Options(epochs=5, patience=0, threads=2, learning_rate=0.02), folder=tmp_path, resume=True)
     with pytest.raises(CheckpointError, match="another log"):
         train(read._replace(ts_ms=read.ts_ms + 1), CARD, OPTIONS, folder=tmp_path, resume=True)
-    with pytest.raises(CheckpointError, match="another card"):
+    with pytest.raises(CheckpointError, match="another utc-offset-h"):
         train(read, Card(name="tiny", utc_offset_h=3), OPTIONS, folder=tmp_path, resume=True)
     (tmp_path / FILE).write_bytes((tmp_path / FILE).read_bytes()[:-9])
     with pytest.raises(CheckpointError, match="is broken"):

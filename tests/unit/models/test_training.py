@@ -7,10 +7,13 @@ import msgspec
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from models import lanes
 from models.log import SPLITS, Log, log
 from models.model_directory import SERVED, Card, load, save, shapes
+from models.objective import weighted
+from models.report.learning import best, learning_curves
 from models.sequences import IGNORED
 from models.simulator import Shop
 from models.simulator import log as simulate
@@ -47,11 +50,11 @@ def test_the_same_seed_gives_the_same_version_and_another_another(events: pl.Dat
 
 def test_a_plain_pattern_is_learnt_by_every_head(rounds: pl.DataFrame) -> None:
     figures = train(log(rounds), CARD, Options(epochs=30)).card.metrics["validation"]
-    action, item = figures["next_action"], figures["next_item"]
-    assert action["log_loss"] < 0.2 < action["markov_log_loss"] + 0.2 < action["prior_log_loss"]
+    action, item, floors = figures["next_action"], figures["next_item"], figures["floors"]
+    assert action["log_loss"] < 0.2 < floors["next_action"]["Markov-1"] + 0.2 < floors["next_action"]["prior"]
     assert item["log_loss"] < 0.5
     for target in ("time_to_any", "time_to_purchase"):
-        assert figures[target]["log_likelihood"] > figures[target]["marginal_log_likelihood"] - 0.05
+        assert -figures[target]["log_likelihood"] < floors[target]["one curve"] + 0.05
 
 
 def test_card_says_what_was_learnt_from(events: pl.DataFrame) -> None:
@@ -59,6 +62,7 @@ def test_card_says_what_was_learnt_from(events: pl.DataFrame) -> None:
     assert model.card.trained_until_ms == events["ts_ms"].max()
     assert model.card.data == fingerprint(log(events))
     assert model.card.data["rows"] == 1_500
+    assert model.card.data["splits"] == {"train": 1_350, "validation": 150, "test": 0, "context": 0}
     assert 150 <= model.card.metrics["validation"]["rows"] <= 150 + events["user_id"].n_unique()  # and silences
     assert fingerprint(log(events.head(1_499)))["sha256"] != model.card.data["sha256"]
     msgspec.json.encode(model.card)
@@ -153,7 +157,7 @@ def test_a_log_of_one_moment_is_refused(events: pl.DataFrame) -> None:
         train(log(events.head(1)), CARD)
 
 
-def test_a_report_may_stop_the_training_and_an_interrupt_keeps_the_best(events: pl.DataFrame) -> None:
+def test_a_report_may_stop_the_training(events: pl.DataFrame) -> None:
     seen: list[Progress] = []
 
     def stop(progress: Progress) -> bool:
@@ -161,18 +165,29 @@ def test_a_report_may_stop_the_training_and_an_interrupt_keeps_the_best(events: 
         return progress.epoch < 2
 
     model = train(log(events), CARD, Options(epochs=50), stop)
-    assert seen[-1].epoch == 2
-    assert np.isfinite(seen[-1].validation_loss)
+    assert [progress.epoch for progress in seen] == [1] * (len(seen) - 1) + [2]
+    assert seen[-2].share == 1
+    assert np.isfinite(seen[-2].validation_loss), "told at the end of an epoch what it came to"
     assert np.isfinite(model.weights["hidden"]).all()
+    assert model.card.metrics["stopped"]
 
-    def interrupt(progress: Progress) -> bool:
-        if progress.epoch == 2:
-            raise KeyboardInterrupt
-        return True
-
-    kept = train(log(events), CARD, Options(epochs=50), interrupt)
+    between = train(log(events), CARD, Options(epochs=50), lambda progress: progress.share < 1)
     alone = train(log(events), CARD, Options(epochs=1))
-    assert all(np.array_equal(kept.weights[name], alone.weights[name]) for name in kept.weights)
+    assert all(np.array_equal(between.weights[name], alone.weights[name]) for name in between.weights)
+
+
+def test_the_card_keeps_the_history_of_the_training(events: pl.DataFrame) -> None:
+    metrics = train(log(events), CARD, Options(epochs=3)).card.metrics
+    epochs = learning_curves(msgspec.json.decode(msgspec.json.encode(metrics)))
+    assert [epoch.epoch for epoch in epochs] == [1, 2, 3]
+    for epoch in epochs:
+        assert list(epoch.heads) == ["next_action", "next_item", "time_to_any", "time_to_purchase"]
+        assert epoch.validation_loss == pytest.approx(float(weighted(torch.tensor(list(epoch.heads.values())))))
+    assert epochs[2].loss < epochs[0].loss
+    kept = best(epochs)
+    assert metrics["validation"]["loss"] == pytest.approx(kept.validation_loss)
+    assert metrics["validation"]["next_action"]["log_loss"] == pytest.approx(kept.heads["next_action"])
+    assert not metrics["stopped"]
 
 
 def test_training_ends_when_validation_gets_no_better(rounds: pl.DataFrame) -> None:

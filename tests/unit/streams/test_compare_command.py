@@ -68,7 +68,9 @@ def test_all_networks_are_compared_on_the_same_rows(file: Path, tmp_path: Path) 
         assert min(one["step_us"].values()) > 0
         losses.update(mine)
     assert len(losses) == 8
-    assert set(found["floors"]) == {"action_log_loss", "recall_at_20", "time_log_loss"}
+    assert set(found["floors"]) == {"action_log_loss", "recall_at_20", "time_log_loss", "purchase_log_loss"}
+    assert found["floors"]["recall_at_20"]["name"] in ("popularity", "own recency", "Markov-1")
+    assert 0 < found["floors"]["recall_at_20"]["value"] < 1
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
@@ -98,6 +100,15 @@ def test_a_table_and_progress_are_for_people(file: Path) -> None:
     assert "1 epochs, out of time" in result.stderr
     for text in ("state of a user, bytes", "next item, NDCG at 20", "in integers", "128", "256"):
         assert text in result.stdout
+
+
+def test_a_network_behind_the_floor_is_marked(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = run(file, "--networks", "gru", "--seeds", 1, "--max-minutes", 1e-9).stdout
+    recall = next(line for line in shown.splitlines() if "recall at 20" in line)
+    assert "behind" in recall, "one update knows less than who remembers"
+    assert "own recency" in recall or "Markov-1" in recall
+    assert not any("behind" in line for line in shown.splitlines() if "NDCG" in line), "of which there is no floor"
 
 
 def test_a_log_without_times_has_no_time_to_compare(file: Path, tmp_path: Path) -> None:

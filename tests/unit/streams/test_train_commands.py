@@ -32,7 +32,8 @@ def test_train_writes_a_model_and_shows_it_next_to_the_floors(file: Path, tmp_pa
     model = load(tmp_path)
     assert (model.card.name, model.card.utc_offset_h, model.card.data["rows"]) == ("mine", 3, 800)
     assert model.card.version in result.output
-    assert "the prior" in result.output
+    assert "next action, log-loss" in result.output
+    assert any(floor in result.output for floor in ("prior", "own recency", "Markov-1", "Markov-2"))
     assert str(file.parent) not in model.card.command
 
 
