@@ -1,5 +1,7 @@
 """The grids that numbers of the network lie on: units coarse enough that no sum of them rounds."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,6 +11,9 @@ STATE_UNIT = 2.0**-14
 WEIGHT_UNIT = 2.0**-12
 EMBEDDING_UNIT = 2.0**-10
 
+_LIMITS = {"item_embedding": 8, "item_input": 8, "hidden": 8}
+_LIMIT = 64
+
 
 def on_grid(values: Floats, unit: float, limit: float = 64) -> npt.NDArray[np.float64]:
     """Return the values rounded to multiples of the unit, within the limit on both sides.
@@ -17,3 +22,13 @@ def on_grid(values: Floats, unit: float, limit: float = 64) -> npt.NDArray[np.fl
     [0.25, -64.0]
     """
     return np.clip(np.rint(values.astype(np.float64) / unit) * unit, -limit, limit)
+
+
+def weights_on_grid(weights: Mapping[str, Floats]) -> dict[str, npt.NDArray[np.float64]]:
+    """Return the tensors of a model as they are used: each in its unit, within its limit.
+
+    >>> weights_on_grid({"hidden": np.array([9.0]), "query": np.array([9.0])})
+    {'hidden': array([8.]), 'query': array([9.])}
+    """
+    units = dict.fromkeys(weights, WEIGHT_UNIT) | {"item_embedding": EMBEDDING_UNIT}
+    return {name: on_grid(weight, units[name], _LIMITS.get(name, _LIMIT)) for name, weight in weights.items()}

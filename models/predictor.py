@@ -11,14 +11,13 @@ import numpy.typing as npt
 
 from models.compiled import compiled
 from models.features import TIME_BINS, Steps, table_rows
-from models.grid import EMBEDDING_UNIT, STATE_UNIT, WEIGHT_UNIT, on_grid
+from models.grid import STATE_UNIT, WEIGHT_UNIT, weights_on_grid
 from models.item_index import ItemIndex
 from models.model_directory import OUTCOMES, TARGETS, Model
 from models.recurrence import Recurrence, States, Table
 from models.state import ACTIONS, Floats, Ints
 from models.windows import BINS
 
-_LIMITS = {"item_input": 8, "hidden": 8}
 _HAZARD_LIMIT = 30  # a hazard of 1 to the last bit has no logarithm of what it leaves
 _TABLE_ITEMS = 200_000  # beyond, the item's input is computed per step: a table would take 384 bytes an item
 
@@ -46,15 +45,10 @@ class Predictor:
     def __init__(self, model: Model) -> None:
         self.card, self.items = model.card, model.items
         self.tag = int(model.card.version[:8], 16)
-        weights = model.weights
         self._index = ItemIndex(model.items)
         self.item_hashes = self._index.hashes
-        grid = {
-            name: on_grid(w, WEIGHT_UNIT, _LIMITS.get(name, 64))
-            for name, w in weights.items()
-            if name != "item_embedding"
-        }
-        self.embedding = on_grid(weights["item_embedding"], EMBEDDING_UNIT, 8).astype(np.float32)  # [items + 1, HIDDEN]
+        grid = weights_on_grid(model.weights)
+        self.embedding = grid.pop("item_embedding").astype(np.float32)  # [items + 1, HIDDEN]
         self.item_bias = grid["item_bias"].astype(np.float32)
         self.query = grid["query"]
         self._item_input = grid["item_input"]
