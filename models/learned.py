@@ -12,7 +12,7 @@ from torch import Tensor
 
 from models.cells.sizes import SERVED_NETWORK
 from models.expected_events import expected_events
-from models.grid import EMBEDDING_UNIT, STATE_UNIT, WEIGHT_UNIT, on_grid
+from models.grid import STATE_UNIT, WEIGHT_UNIT, weights_on_grid
 from models.log import Log
 from models.model_directory import LEAVE, Model
 from models.network import CELLS, readout
@@ -22,8 +22,6 @@ from models.sequences import Inputs, inputs
 from models.state import HIDDEN, Floats, Ints
 from models.survival import Curves
 from models.training_table import steps as tensors
-
-_LIMITS = {"item_input": 8, "hidden": 8, "item_embedding": 8}
 
 
 class _Read(NamedTuple):
@@ -47,12 +45,8 @@ class Learned:
 
     def __init__(self, model: Model) -> None:
         self.card, self.items = model.card, model.items
-        grid = {
-            name: on_grid(w, EMBEDDING_UNIT if name == "item_embedding" else WEIGHT_UNIT, _LIMITS.get(name, 64))
-            for name, w in model.weights.items()
-        }
-        self._exact = grid
-        self._weights = {name: torch.from_numpy(w.astype(np.float32)) for name, w in grid.items()}
+        self._exact = weights_on_grid(model.weights)
+        self._weights = {name: torch.from_numpy(w.astype(np.float32)) for name, w in self._exact.items()}
         self._served = model.card.network == SERVED_NETWORK
         self._read: _Read | None = None
 
@@ -85,14 +79,25 @@ class Learned:
         probabilities /= probabilities.sum(1, keepdims=True)
         return probabilities
 
-    def survival(self, log: Log, rows: Ints, horizons_ms: Ints, silent_ms: Ints | None = None) -> Floats:
+    def survival(
+        self, log: Log, rows: Ints, horizons_ms: Ints, silent_ms: Ints | None = None, *, target: int = 0
+    ) -> Floats:
         """Return P(the target comes later than each horizon, given the silence until now) [rows, horizons].
+
+        Args:
+            log: of events.
+            rows: targets [rows].
+            horizons_ms: how far ahead [horizons].
+            silent_ms: how long before now the row before the target was; by default it is now [rows].
+            target: index in the card's `targets`; the first is any event.
 
         Raises:
             ValueError: the model learnt from a log without times.
         """
         silent = np.zeros(len(rows), np.int64) if silent_ms is None else silent_ms
-        return self._curves(log, rows).silence(0, np.repeat(silent[:, None], len(horizons_ms), axis=1), horizons_ms)
+        return self._curves(log, rows).silence(
+            target, np.repeat(silent[:, None], len(horizons_ms), axis=1), horizons_ms
+        )
 
     def activity(self, log: Log, at_ms: int, horizon_ms: int) -> tuple[Floats, Floats]:
         """Return P(any event in (at, at + horizon]) and the expected number of events [sequences with a row before].

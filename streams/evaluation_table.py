@@ -7,13 +7,12 @@ from typing import Any
 from rich.table import Table
 
 from models.evaluation.bootstrap import CONFIDENCE, Figure
-from models.evaluation.result import Report, Scores
-
-_LESS_IS_BETTER = ("log_loss", "error", "ece", "brier", "mae")
+from models.evaluation.result import Report, Scores, behind, best
+from streams.durations import readable
 
 
 def as_dict(report: Report) -> dict[str, Any]:
-    """Return all of a report for JSON, figures with six decimals; what is not defined is None."""
+    """Return all of a report for JSON, figures with six decimals, durations in hours; what is not defined is None."""
     return {"task": report.task} | report.about | {"confidence": CONFIDENCE, "predictors": _predictors(report)}
 
 
@@ -71,22 +70,28 @@ def _part_title(report: Report, part: str) -> str:
 
 
 def _of_figures(title: str, rows: Mapping[str, Mapping[str, Figure]]) -> Table:
+    rows = readable(rows)
     table = Table(title=title, title_justify="left", caption=f"[{CONFIDENCE:.0%} interval]", caption_justify="right")
     table.add_column("")
     names = list(dict.fromkeys(name for figures in rows.values() for name in figures))
-    best = {name: _best(name, [figures[name].value for figures in rows.values() if name in figures]) for name in names}
+    firsts = {name: _best(name, rows) for name in names}
     for name in names:
         table.add_column(name.replace("_", " "), justify="right")
     for predictor, figures in rows.items():
-        table.add_row(predictor, *(_cell(figures.get(name), best[name]) for name in names))
+        table.add_row(predictor, *(_cell(figures.get(name), firsts[name]) for name in names))
     return table
 
 
-def _best(name: str, values: list[float]) -> float | None:
-    known = [value for value in values if isfinite(value)]
-    if not known or name in ("novelty", "coverage"):
-        return None
-    return min(known) if name.startswith(_LESS_IS_BETTER) else max(known)
+def _best(name: str, rows: Mapping[str, Mapping[str, Figure]]) -> float | None:
+    by = {who: figures[name] for who, figures in rows.items() if name in figures}
+    first = best(name, by)
+    return None if first is None else by[first].value
+
+
+def verdict(report: Report, model: str) -> str:
+    """Return in which figures a model is behind a floor, for people; nothing where it is behind none."""
+    lost = [f"{name.removesuffix('_h').replace('_', ' ')} ({who})" for name, who in behind(report, model).items()]
+    return f"The {model} is behind a floor: {', '.join(lost)}." if lost else ""
 
 
 def _cell(figure: Figure | None, best: float | None) -> str:

@@ -24,6 +24,7 @@ def next_action(
     replicates: int = 200,
     seed: int = 0,
     report: Callable[[int], None] = lambda _: None,
+    tell: Callable[[str, Floats], None] = lambda *_: None,
 ) -> Report:
     """Score probabilities of the next action.
 
@@ -39,6 +40,7 @@ def next_action(
         replicates: draws of the bootstrap over sequences.
         seed: of these draws.
         report: told how many rows are done, over all predictors.
+        tell: told each predictor's probabilities [rows, actions].
 
     Raises:
         NothingToScoreError: no row of the split has a row before it.
@@ -60,6 +62,7 @@ def next_action(
         if not np.allclose(probabilities.sum(1), 1, atol=1e-4) or (probabilities < 0).any():
             raise ValueError(f"{name}: the probabilities of the actions do not add up to 1")
         found[name] = _scores(draws, probabilities, came, log.actions)
+        tell(name, probabilities)
     about = {
         "split": split,
         "rows": len(rows),

@@ -1,7 +1,7 @@
 """Next item: full ranking over all items that were there to be learned."""
 
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,24 @@ from models.state import Floats, Ints
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
 
+class Lists(NamedTuple):
+    """What a predictor said of the scored rows.
+
+    Fields:
+        rank: place of the item that came, possibly a half; inf: never found [rows].
+        novelty: mean information of the items listed, in bits [rows].
+        chance: probability of the item that came; 0 where the predictor gives none [rows].
+        surest: probability of the most likely item [rows].
+        listed: in how many lists of k each item stands [items].
+    """
+
+    rank: Floats
+    novelty: Floats
+    chance: Floats
+    surest: Floats
+    listed: Ints
+
+
 def next_item(
     log: Log,
     predictors: Mapping[str, NextItem],
@@ -29,6 +47,7 @@ def next_item(
     replicates: int = 200,
     seed: int = 0,
     report: Callable[[int], None] = lambda _: None,
+    tell: Callable[[str, Lists], None] = lambda *_: None,
 ) -> Report:
     """Score rankings of the next item.
 
@@ -48,6 +67,7 @@ def next_item(
         replicates: draws of the bootstrap over sequences.
         seed: of these draws.
         report: told how many rows are done, over all predictors.
+        tell: told what each predictor said of the rows.
 
     Raises:
         NothingToScoreError: no row of the split has a row before it.
@@ -61,29 +81,29 @@ def next_item(
     information = -np.log2(np.maximum(counts, 1) / max(counts.sum(), 1))
     found, done = {}, 0
     for name, predictor in predictors.items():
-        rank, novelty = np.empty(len(rows)), np.empty(len(rows))
-        chance, surest = np.zeros(len(rows)), np.zeros(len(rows))
-        listed, place = np.zeros(len(log.items), bool), 0
+        place, (rank, novelty, chance, surest) = 0, np.zeros((4, len(rows)))
+        made = Lists(rank, novelty, chance, surest, listed=np.zeros(len(log.items), np.int64))
         for batch in batches(rows, len(log.items)):
             seen = histories(log, batch, first[batch]) if exclude_seen else None
             part = slice(place, place := place + len(batch))
             if isinstance(predictor, ItemProbability):
                 scores = _possible(predictor.item_probabilities(log, batch), candidates, seen)
-                chance[part], surest[part] = scores[np.arange(len(batch)), wanted[part]], scores.max(1)
+                made.chance[part], made.surest[part] = scores[np.arange(len(batch)), wanted[part]], scores.max(1)
             else:
                 scores = predictor.item_scores(log, batch)
-            rank[part], top = ranked(scores, wanted[part], candidates, k, seen)
+            made.rank[part], top = ranked(scores, wanted[part], candidates, k, seen)
             shown = top >= 0
-            listed[top[shown]] = True
-            novelty[part] = np.where(shown, information[top], 0).sum(1) / np.maximum(shown.sum(1), 1)
+            made.listed[:] += np.bincount(top[shown], minlength=len(log.items))
+            made.novelty[part] = np.where(shown, information[top], 0).sum(1) / np.maximum(shown.sum(1), 1)
             done += len(batch)
             report(done)
-        figures = _figures(draws, rank, k)
+        figures = _figures(draws, made.rank, k)
         if isinstance(predictor, ItemProbability):
-            figures["log_loss"] = draws.mean(log_losses(chance))
-            figures["ece"] = calibration_error(draws, surest, (rank == 1).astype(np.float64))
-        coverage = listed.sum() / candidates.sum()
-        found[name] = Scores(figures | {"coverage": _alone(coverage), "novelty": draws.mean(novelty)})
+            figures["log_loss"] = draws.mean(log_losses(made.chance))
+            figures["ece"] = calibration_error(draws, made.surest, (made.rank == 1).astype(np.float64))
+        coverage = (made.listed > 0).sum() / candidates.sum()
+        found[name] = Scores(figures | {"coverage": _alone(coverage), "novelty": draws.mean(made.novelty)})
+        tell(name, made)
     about = {
         "split": split,
         "rows": len(rows),

@@ -55,6 +55,17 @@ class TimeToNext(Protocol):
 
 
 @runtime_checkable
+class TimesToNext(TimeToNext, Protocol):
+    """Tells when something comes, by what that is."""
+
+    def survival(
+        self, log: Log, rows: Ints, horizons_ms: Ints, silent_ms: Ints | None = None, *, target: int = 0
+    ) -> Floats:
+        """Return the same of a target by its number; the first is any event [rows, horizons]."""
+        ...
+
+
+@runtime_checkable
 class Churn(Protocol):
     """Tells who stays."""
 

@@ -8,16 +8,17 @@ from models.evaluation.bootstrap import Bootstrap
 from models.evaluation.next_action import next_action
 from models.evaluation.predictor import NextAction
 from models.evaluation.result import Report
-from models.evaluation.rows import known_rows, scored_rows, sequence_of
+from models.evaluation.rows import scored_rows, sequence_of
 from models.floors.catalogue import NEXT_ACTION
 from models.log import Log
 from models.report.asked import MODEL, Asked, Counting, unseen
-from models.report.forecasts import probabilities
 from models.report.groups import Groups, by_group
 from models.report.reliability import Reliability, reliability
 from models.report.seasons import Season, days, hours, made_within
 from models.report.slices import HISTORIES, history
+from models.report.table import beside_floors
 from models.report.thresholds import Thresholds, thresholds
+from models.state import Floats
 
 _FLOORS = ("prior", "Markov-1")
 _HOUR_MS = 3_600_000
@@ -47,22 +48,12 @@ def actions(log: Log, model: NextAction, asked: Asked, counting: Counting = unse
     Raises:
         NothingToScoreError: no row of the split has a row before it.
     """
-    rows, known = scored_rows(log, asked.split), known_rows(log, asked.split)
-    floors = {name: floor(log, known) for name, floor in NEXT_ACTION.items()}
-    with counting("next action", len(rows) * (len(floors) + 1)) as report:
-        table = next_action(
-            log,
-            floors | {MODEL: model},
-            split=asked.split,
-            replicates=asked.replicates,
-            seed=asked.seed,
-            report=report,
-        )
+    said: dict[str, Floats] = {}
+    table = beside_floors("next action", next_action, NEXT_ACTION, log, model, asked, counting, tell=said.__setitem__)
+    rows = scored_rows(log, asked.split)
     draws = Bootstrap(sequence_of(log)[rows], asked.replicates, asked.seed)
-    said = {name: probabilities(log, rows, floors[name]) for name in _FLOORS}
-    mine = said[MODEL] = probabilities(log, rows, model)
-    came = log.action[rows]
-    losses = {name: log_losses(some[np.arange(len(rows)), came]) for name, some in said.items()}
+    came, mine = log.action[rows], said[MODEL]
+    losses = {name: log_losses(said[name][np.arange(len(rows)), came]) for name in (*_FLOORS, MODEL)}
     made = Actions(table, {}, {}, by_group(draws, history(log, rows), HISTORIES, losses))
     for k, action in enumerate(log.actions):
         it_came = (came == k).astype(np.float64)

@@ -4,16 +4,16 @@ import msgspec
 import numpy as np
 
 from models.evaluation.bootstrap import Bootstrap
-from models.evaluation.next_item import next_item
+from models.evaluation.next_item import Lists, next_item
 from models.evaluation.predictor import NextItem
 from models.evaluation.result import Report
 from models.evaluation.rows import known_rows, scored_rows, sequence_of
 from models.floors.catalogue import NEXT_ITEM
 from models.log import Log
 from models.report.asked import MODEL, Asked, Counting, unseen
-from models.report.forecasts import lists
 from models.report.groups import Groups, by_group
 from models.report.slices import HISTORIES, TENTHS, Listed, history, most_listed, tenths
+from models.report.table import beside_floors
 
 _FLOORS = ("popularity", "Markov-1")
 
@@ -44,35 +44,19 @@ def items(log: Log, model: NextItem, asked: Asked, counting: Counting = unseen) 
     Raises:
         NothingToScoreError: no row of the split has a row before it.
     """
-    rows, known = scored_rows(log, asked.split), known_rows(log, asked.split)
-    floors = {name: floor(log, known) for name, floor in NEXT_ITEM.items()}
-    with counting("next item", len(rows) * (len(floors) + 1)) as report:
-        table = next_item(
-            log,
-            floors | {MODEL: model},
-            split=asked.split,
-            k=asked.k,
-            exclude_seen=asked.exclude_seen,
-            replicates=asked.replicates,
-            seed=asked.seed,
-            report=report,
-        )
-    counts = np.bincount(log.item[known], minlength=len(log.items))
+    said: dict[str, Lists] = {}
+    settings = {"k": asked.k, "exclude_seen": asked.exclude_seen, "tell": said.__setitem__}
+    table = beside_floors("next item", next_item, NEXT_ITEM, log, model, asked, counting, **settings)
+    rows = scored_rows(log, asked.split)
+    counts = np.bincount(log.item[known_rows(log, asked.split)], minlength=len(log.items))
     draws = Bootstrap(sequence_of(log)[rows], asked.replicates, asked.seed)
-    hits = {}
-    shown: dict[str, NextItem] = {name: floors[name] for name in _FLOORS} | {MODEL: model}
-    for name, predictor in shown.items():
-        with counting(f"lists of {name}", len(rows)) as report:
-            made = lists(
-                log, rows, predictor, candidates=counts > 0, k=asked.k, exclude_seen=asked.exclude_seen, report=report
-            )
-        hits[name] = (made.rank <= asked.k).astype(np.float64)
-    tenth, wanted = tenths(counts), log.item[rows]
+    hits = {name: (said[name].rank <= asked.k).astype(np.float64) for name in (*_FLOORS, MODEL)}
+    tenth, wanted, listed = tenths(counts), log.item[rows], said[MODEL].listed
     return Items(
         table,
         by_group(draws, history(log, rows), HISTORIES, hits),
         by_group(draws, tenth[wanted], TENTHS, hits),
-        (np.bincount(tenth, made.listed, len(TENTHS)) / max(made.listed.sum(), 1)).tolist(),
+        (np.bincount(tenth, listed, len(TENTHS)) / max(listed.sum(), 1)).tolist(),
         (np.bincount(tenth[wanted], minlength=len(TENTHS)) / len(rows)).tolist(),
-        most_listed(log, rows, made.listed),
+        most_listed(log, rows, listed),
     )

@@ -1,11 +1,11 @@
 """All numbers of a report; what a log cannot give is left out, with the reason."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
 
-from models.evaluation.predictor import NextAction, NextItem, TimeToNext
+from models.evaluation.predictor import NextAction, NextItem, TimesToNext
 from models.evaluation.rows import scored_rows, sequence_of
 from models.log import Log
 from models.report.actions import Actions, actions
@@ -15,7 +15,7 @@ from models.report.learning import Epoch
 from models.report.times import ANY, Times, times
 
 
-class Predictor(NextItem, NextAction, Protocol):
+class Predictor(NextItem, NextAction, TimesToNext, Protocol):
     """What a report is about."""
 
 
@@ -43,7 +43,7 @@ class Numbers(msgspec.Struct):
 def numbers(
     log: Log,
     model: Predictor,
-    targets: Mapping[str, TimeToNext],
+    targets: Sequence[str],
     learning: list[Epoch],
     asked: Asked,
     counting: Counting = unseen,
@@ -53,7 +53,7 @@ def numbers(
     Args:
         log: with its splits.
         model: what it is about.
-        targets: its times by what is waited for, none if it knows no times.
+        targets: what it can be asked to wait for, none if it knows no times.
         learning: epochs of its training.
         asked: how to score.
         counting: shows the progress.
@@ -79,7 +79,7 @@ def numbers(
         learning=learning,
         items=items(log, model, asked, counting),
         actions=actions(log, model, asked, counting) if told_apart else None,
-        times=times(log, targets, asked, counting) if log.timed and ANY in targets else None,
+        times=times(log, model, targets, asked, counting) if log.timed and ANY in targets else None,
         left_out=left_out,
     )
     if log.timed and made.actions is not None and made.actions.hours is None:

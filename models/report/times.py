@@ -1,20 +1,22 @@
 """When something comes: figures beside floors, survival curves, calibration at horizons."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 import numpy as np
 
 from models.evaluation.bootstrap import Bootstrap
-from models.evaluation.predictor import TimeToNext
+from models.evaluation.predictor import TimesToNext, TimeToNext
 from models.evaluation.result import Report
-from models.evaluation.rows import batches, known_rows, scored_rows, sequence_of
+from models.evaluation.rows import batches, sequence_of
 from models.evaluation.time_to_next import time_to_next
 from models.floors.catalogue import TIME_TO_NEXT
 from models.log import Log
-from models.report.asked import MODEL, Asked, Counting, unseen
+from models.report.asked import Asked, Counting, unseen
 from models.report.reliability import Reliability, reliability
-from models.report.waiting import Waiting, Waits, waiting, waits
+from models.report.table import beside_floors
+from models.report.waiting import Survival, Waiting, Waits, waiting, waits
 from models.state import Floats
 
 ANY = "any"
@@ -40,47 +42,40 @@ class Times(msgspec.Struct):
     reliability: dict[str, dict[str, Reliability]]
 
 
-def times(log: Log, targets: Mapping[str, TimeToNext], asked: Asked, counting: Counting = unseen) -> Times:
+def times(log: Log, model: TimesToNext, targets: Sequence[str], asked: Asked, counting: Counting = unseen) -> Times:
     """Score the times.
 
     Args:
         log: with times.
-        targets: the model's predictors by what is waited for: `ANY`, or an action.
+        model: what the report is about.
+        targets: what it can be asked to wait for, `ANY` first, then actions.
         asked: how to score.
         counting: shows the progress.
 
     Raises:
         NothingToScoreError: no row of the split has a row before it.
     """
-    known = known_rows(log, asked.split)
-    floors = {name: floor(log, known) for name, floor in TIME_TO_NEXT.items()}
-    with counting("time to next", len(scored_rows(log, asked.split)) * (len(floors) + 1)) as report:
-        table = time_to_next(
-            log,
-            floors | {MODEL: targets[ANY]},
-            split=asked.split,
-            replicates=asked.replicates,
-            seed=asked.seed,
-            report=report,
-        )
+    first: TimeToNext = model
+    table = beside_floors("time to next", time_to_next, TIME_TO_NEXT, log, first, asked, counting)
     made = Times(table, {}, {})
-    for target, predictor in targets.items():
+    for number, target in enumerate(targets):
+        survival = partial(model.survival, target=number)
         observed = waits(log, asked.split, None if target == ANY else target)
         if not observed.came.any():
             continue
         with counting(f"waiting for {target}", len(observed.rows)) as report:
             made.waiting[target] = waiting(
-                observed, predictor, replicates=asked.replicates, seed=asked.seed, report=report
+                observed, survival, replicates=asked.replicates, seed=asked.seed, report=report
             )
-        made.reliability[target] = _within(observed, predictor, asked)
+        made.reliability[target] = _within(observed, survival, asked)
     return made
 
 
-def _within(observed: Waits, predictor: TimeToNext, asked: Asked) -> dict[str, Reliability]:
+def _within(observed: Waits, survival: Survival, asked: Asked) -> dict[str, Reliability]:
     """Return the diagram of each horizon that enough waits were watched for."""
     horizons = np.array(list(HORIZONS_MS.values()))
     said: Floats = np.concatenate(
-        [1 - predictor.survival(observed.log, rows, horizons) for rows in batches(observed.rows, _AT_ONCE)]
+        [1 - survival(observed.log, rows, horizons) for rows in batches(observed.rows, _AT_ONCE)]
     )
     sequence, made = sequence_of(observed.log)[observed.rows], {}
     for k, (name, horizon_ms) in enumerate(HORIZONS_MS.items()):

@@ -6,14 +6,13 @@ each step the mean probability to come of those still waiting. So those who leav
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from models.evaluation.bootstrap import Bootstrap, Figure
-from models.evaluation.predictor import TimeToNext
 from models.evaluation.rows import batches, end_of, sequence_of, with_open_ends
 from models.log import Log
 from models.report.seasons import made_within
@@ -21,6 +20,9 @@ from models.state import Floats, Ints
 
 GRID_MS: Ints = np.rint(1000 * 2 ** (np.arange(93) / 4)).astype(np.int64)
 """Ends of the steps: four to a doubling from 1 s to 97 days."""
+
+Survival: TypeAlias = Callable[[Log, Ints, Ints], Floats]
+"""`TimeToNext.survival` of one target."""
 
 _LEAST_WAITING = 20
 _AT_ONCE = 1 << 12
@@ -91,7 +93,7 @@ def waits(log: Log, split: str, action: str | None = None) -> Waits:
 
 def waiting(
     observed: Waits,
-    predictor: TimeToNext,
+    survival: Survival,
     *,
     replicates: int = 200,
     seed: int = 0,
@@ -101,7 +103,7 @@ def waiting(
 
     Args:
         observed: the waits.
-        predictor: of the same target.
+        survival: P(the same target comes later than horizons) of a log's rows.
         replicates: draws of the bootstrap over sequences.
         seed: of these draws.
         report: told how many rows are done.
@@ -121,9 +123,9 @@ def waiting(
     hazards, done = np.zeros(len(GRID_MS)), 0
     for rows in batches(observed.rows, _AT_ONCE):
         part = slice(done, done := done + len(rows))
-        survival = predictor.survival(observed.log, rows, GRID_MS).astype(np.float64)
-        before = np.concatenate([np.ones((len(rows), 1)), survival[:, :-1]], axis=1)
-        hazard = 1 - np.divide(survival, before, out=np.zeros_like(survival), where=before > 0)
+        said = survival(observed.log, rows, GRID_MS).astype(np.float64)
+        before = np.concatenate([np.ones((len(rows), 1)), said[:, :-1]], axis=1)
+        hazard = 1 - np.divide(said, before, out=np.zeros_like(said), where=before > 0)
         hazards += (hazard * (np.arange(len(GRID_MS)) <= last[part, None])).sum(0)
         report(done)
     return Waiting(

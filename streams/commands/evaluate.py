@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from models.state import Ints
 
 _DAY_MS = 86_400_000
+_MODEL = "model"
 
 
 class Task(StrEnum):
@@ -75,10 +76,9 @@ def evaluate(
     from rich.console import Console
 
     from models.evaluation.rows import NothingToScoreError
-    from models.events_file import read_events
-    from models.log import log
+    from models.events_file import read_log
     from streams.errors import NextactError
-    from streams.evaluation_table import as_dict, tables
+    from streams.evaluation_table import as_dict, tables, verdict
 
     if len(paths) > 2:
         raise NextactError(f"evaluate takes [DIR] EVENTS, not {len(paths)} paths")
@@ -88,9 +88,8 @@ def evaluate(
         settings |= _moment(at, horizon_days, utc_offset_h)
     elif at is not None or horizon_days is not None:
         raise NextactError(f"--at and --horizon-days are for --task churn, not {task}")
-    events = read_events(file, item_column, action_column)
+    made = read_log(file, by, item_column, action_column)
     try:
-        made = log(events, by)
         if task is Task.next_item:
             settings |= {"k": k, "exclude_seen": exclude_seen}
         model = _model(directories, made, settings.get("at_ms"))
@@ -104,6 +103,9 @@ def evaluate(
     console = Console()
     for table in tables(report):
         console.print(table)
+    lost = verdict(report, _MODEL) if directories else ""
+    if lost:
+        console.print(lost, style="bold red", highlight=False)
     missing = report.about.get("rows_with_item_never_learned")
     if missing:
         console.print(f"{missing:,} rows have an item that was never learned: counted as missed", highlight=False)
@@ -129,7 +131,7 @@ def _model(directories: list[Path], made: "Log", until_ms: int | None) -> dict[s
     model = trained(directory, made)
     if until_ms is not None and model.card.trained_until_ms >= until_ms:
         raise ModelUnusable(f"{directory} has learned from what came after --at: train one with --until that time")
-    return {"model": Learned(model)}
+    return {_MODEL: Learned(model)}
 
 
 def _score(made: "Log", task: Task, model: dict[str, Any], split: str | None, settings: dict[str, Any]) -> "Report":

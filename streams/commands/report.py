@@ -37,24 +37,22 @@ def report(
     import msgspec
 
     from models.evaluation.rows import NothingToScoreError, split_to_score
-    from models.events_file import read_events
-    from models.log import log
+    from models.events_file import read_log
+    from models.learned import Learned
     from models.report.asked import Asked
     from models.report.learning import learning_curves
     from models.report.numbers import numbers
-    from models.report.targets import Timed
     from streams.errors import NextactError
     from streams.progress import counting
     from streams.report.page import page
     from streams.trained import trained
 
     _check_place(out)
-    events = read_events(file, item_column, action_column)
+    made = read_log(file, by, item_column, action_column)
     try:
-        made = log(events, by)
-        model = Timed(trained(directory, made))
+        model = Learned(trained(directory, made))
         asked = Asked(split_to_score(made, split), k, exclude_seen, model.card.utc_offset_h, replicates, seed)
-        found = numbers(made, model, model.targets(), learning_curves(model.card.metrics), asked, counting)
+        found = numbers(made, model, model.card.targets, learning_curves(model.card.metrics), asked, counting)
     except (NothingToScoreError, ValueError) as error:
         raise NextactError(f"{file}: {error}") from None
     part = out.with_name(f".{out.name}.part")

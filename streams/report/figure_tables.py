@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
+from streams.durations import readable
+
 if TYPE_CHECKING:
     from models.evaluation.bootstrap import Figure
     from models.evaluation.result import Report
@@ -13,7 +15,10 @@ _NAMES = {
     "mrr": "MRR",
     "roc_auc": "ROC-AUC",
     "ece": "ECE",
+    "mae_s": "mean error, s",
+    "mae_min": "mean error, min",
     "mae_h": "mean error, h",
+    "mae_d": "mean error, d",
     "log_loss": "log-loss",
     "brier": "Brier",
     "macro_f1": "macro-F1",
@@ -58,6 +63,7 @@ def tables(report: "Report", model: str) -> Iterator[Table]:
 
 
 def _table(title: str, rows: "Mapping[str, Mapping[str, Figure]]", model: str | None) -> Table:
+    rows = readable(rows)
     columns = list(dict.fromkeys(name for figures in rows.values() for name in figures))
     return Table(
         title,

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from models.report.learning import best, learning_curves
+from streams.evaluation_table import verdict
 from streams.report import action_panels, item_panels
 from streams.report.drawing import Panel, shown
 from streams.report.figure_tables import Cell, Table, tables
@@ -73,15 +75,31 @@ def _facts(card: "Card") -> Iterator[tuple[str, str]]:
     yield "command", card.command or "not kept"
     if card.trained_until_ms:
         yield "trained until", _time(card.trained_until_ms, card.utc_offset_h)
+    epochs = learning_curves(card.metrics)
+    if epochs:
+        stopped = ", stopped before its end" if card.metrics.get("stopped") else ""
+        yield "training", f"{len(epochs)} epochs{stopped}; kept is that of epoch {best(epochs).epoch}"
     yield "network", f"{card.network}, state of {card.hidden} numbers"
     yield "actions", ", ".join(card.actions)
     if "sha256" in data:
         counts = ", ".join(f"{data[name]:,} {name}" for name in ("rows", "sequences", "items") if name in data)
-        yield "learned from", counts
+        yield "log of the training", counts
+        if "splits" in data:
+            yield "of these rows", _parts(data["splits"])
         if data.get("first_ms", -1) >= 0:
             first, last = (_time(data[end], card.utc_offset_h) for end in ("first_ms", "last_ms"))
             yield "from, to", f"{first}, {last}"
         yield "fingerprint", f"SHA-256 {data['sha256']}"
+
+
+def _parts(rows: dict[str, int]) -> str:
+    """Return what was done with the rows of a log.
+
+    >>> _parts({"train": 900, "validation": 100, "test": 50, "context": 0})
+    '900 learned from, 100 held out to judge by, 50 neither'
+    """
+    neither = rows["test"] + rows["context"]
+    return f"{rows['train']:,} learned from, {rows['validation']:,} held out to judge by, {neither:,} neither"
 
 
 def _time(ts_ms: int, utc_offset_h: int) -> str:
@@ -123,6 +141,7 @@ def _actions(actions: "Actions", utc_offset_h: int) -> Section:
         "Which action comes, given that one comes. Lower is better for log-loss (nats), error and ECE, higher for the "
         "others; log-loss beside the prior tells how much is known at all."
     )
+    note = f"{note} {verdict(actions.table, MODEL)}"
     return Section("next-action", "Next action", note, list(tables(actions.table, MODEL)), panels)
 
 
@@ -135,7 +154,8 @@ def _items(items: "Items", k: int, *, exclude_seen: bool) -> Section:
         f"Lists of {k} of {about['candidates']:,} items{left_out}. Recall is the share of rows whose item is in the "
         "list; coverage the share of the items in any list, novelty the bits of information of the items listed: both "
         "describe. "
-        f"{about['rows_with_item_never_learned']:,} rows have an item that was never learned and count as missed."
+        f"{about['rows_with_item_never_learned']:,} rows have an item that was never learned and count as missed. "
+        + verdict(items.table, MODEL)
     )
     listed = Table(
         "Items in most of the model's lists",
@@ -172,4 +192,5 @@ def _times(times: "Times") -> Section:
         f"When the next event comes. {times.table.about['not_come']:,} waits had not ended when the scored rows did "
         "and count up to then. Lower is better for log-loss, Brier score, ECE and mean error, higher for the others."
     )
+    note = f"{note} {verdict(times.table, MODEL)}"
     return Section("time-to-next", "Time to next", note, list(tables(times.table, MODEL)), panels)

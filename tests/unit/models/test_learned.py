@@ -72,8 +72,10 @@ def test_one_event_at_a_time_at_serving_equals_the_whole_sequence(read: Log, mod
     wanted = actions[rows_ - 1, :3] / actions[rows_ - 1, :3].sum(1, keepdims=True)
     largest = float(np.abs(said - wanted).max())
     horizons = np.array([1_000, 60_000, 86_400_000])
-    curves = Curves(hazards[rows_ - 1]).silence(0, np.zeros((len(rows_), 3), np.int64), horizons)
-    largest = max(largest, float(np.abs(learned.survival(read, rows_, horizons) - curves).max()))
+    for target in range(len(model.card.targets)):
+        curves = Curves(hazards[rows_ - 1]).silence(target, np.zeros((len(rows_), 3), np.int64), horizons)
+        apart = np.abs(learned.survival(read, rows_, horizons, target=target) - curves)
+        largest = max(largest, float(apart.max()))
     query = (states[rows_ - 1] * 2.0**-14).astype(np.float32) @ predictor.query.astype(np.float32)
     scores = query @ predictor.embedding[1:].T + predictor.item_bias[1:]
     largest = max(largest, float(np.abs(learned.item_scores(read, rows_)[:, :20] - scores).max()))

@@ -8,13 +8,12 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from small_logs import random_log, small_log
 
 from models.evaluation.bootstrap import Bootstrap, Figure
-from models.evaluation.next_item import next_item
+from models.evaluation.next_item import Lists, next_item
 from models.evaluation.rows import known_rows, scored_rows
 from models.floors.catalogue import NEXT_ITEM
 from models.log import Log
 from models.report import seasons
 from models.report.asked import MODEL, Asked
-from models.report.forecasts import lists
 from models.report.learning import Epoch, learning_curves
 from models.report.numbers import Numbers, numbers
 from models.report.reliability import HISTOGRAM, reliability
@@ -40,11 +39,13 @@ class Even:
     def action_probabilities(self, log: Log, rows: Ints) -> Floats:
         return np.full((len(rows), len(log.actions)), 1 / len(log.actions))
 
-    def survival(self, log: Log, rows: Ints, horizons_ms: Ints, silent_ms: Ints | None = None) -> Floats:
-        return np.tile(np.exp(-self._rate * horizons_ms), (len(rows), 1))
+    def survival(
+        self, log: Log, rows: Ints, horizons_ms: Ints, silent_ms: Ints | None = None, *, target: int = 0
+    ) -> Floats:
+        return np.tile(np.exp(-self._rate * 0.1**target * horizons_ms), (len(rows), 1))
 
 
-def made_of(log: Log, **targets: Any) -> Numbers:
+def made_of(log: Log, *targets: str) -> Numbers:
     return numbers(log, Even(), targets, [], Asked("validation", k=2, replicates=3))
 
 
@@ -148,7 +149,7 @@ def test_a_true_forecast_lies_on_kaplan_and_meiers_curve_though_the_slow_leave_e
             survival: Floats = np.exp(-rate[:, None] * horizons_ms / 1000)
             return survival
 
-    curve = waiting(found, Knowing(), replicates=20)
+    curve = waiting(found, Knowing().survival, replicates=20)
     observed = np.array([figure.value for figure in curve.observed])
     assert curve.rows == EVENTS
     assert len(observed) > 30
@@ -160,7 +161,7 @@ def test_a_true_forecast_lies_on_kaplan_and_meiers_curve_though_the_slow_leave_e
 def test_kaplan_and_meier_by_hand() -> None:
     times = [[0, 2, 1000]] * 40 + [[0, 400, 1000]] * 40
     made = small_log(["abc"] * 80, ["vvv"] * 80, times)
-    curve = waiting(waits(made, "validation"), Even(), replicates=3)
+    curve = waiting(waits(made, "validation"), Even().survival, replicates=3)
     at = dict(zip(curve.until_ms, [figure.value for figure in curve.observed], strict=True))
     assert at[1000] == 1
     assert at[2000] == pytest.approx(120 / 160)  # 40 of 160 waits; the open ends of no length are in no step
@@ -182,18 +183,38 @@ def test_tenths_of_the_items_and_what_the_lists_hold() -> None:
 
 
 @pytest.mark.parametrize("exclude_seen", [False, True])
-def test_lists_are_those_of_the_evaluation(exclude_seen: bool) -> None:
-    made = random_log(3, sequences=30)
-    rows, known = scored_rows(made, "test"), known_rows(made, "test")
-    floor = NEXT_ITEM["Markov-1"](made, known)
-    table = next_item(made, {"it": floor}, split="test", k=2, exclude_seen=exclude_seen, replicates=2)
-    candidates = np.bincount(made.item[known], minlength=len(made.items)) > 0
-    found = lists(made, rows, floor, candidates=candidates, k=2, exclude_seen=exclude_seen)
-    assert (found.rank <= 2).mean() == table.predictors["it"].figures["recall"].value
+def test_what_is_said_of_each_row_comes_to_the_figures(exclude_seen: bool) -> None:
+    made, said = random_log(3, sequences=30), dict[str, Lists]()
+    floor = NEXT_ITEM["Markov-1"](made, known_rows(made, "test"))
+    settings: dict[str, Any] = {"k": 2, "exclude_seen": exclude_seen, "replicates": 2, "tell": said.__setitem__}
+    figures = next_item(made, {"it": floor}, split="test", **settings).predictors["it"].figures
+    assert (said["it"].rank <= 2).mean() == figures["recall"].value
+    assert said["it"].novelty.mean() == pytest.approx(figures["novelty"].value)
+    rows = len(scored_rows(made, "test"))
+    assert len(said["it"].rank) == rows
+    assert said["it"].listed.sum() <= 2 * rows
+
+
+def test_a_report_asks_for_each_row_once() -> None:
+    asked: dict[str, int] = {}
+
+    class Counting(Even):
+        def item_scores(self, log: Log, rows: Ints) -> Floats:
+            asked["items"] = asked.get("items", 0) + len(rows)
+            return super().item_scores(log, rows)
+
+        def action_probabilities(self, log: Log, rows: Ints) -> Floats:
+            asked["actions"] = asked.get("actions", 0) + len(rows)
+            return super().action_probabilities(log, rows)
+
+    made = random_log(4, sequences=60)
+    numbers(made, Counting(), (), [], Asked("validation", k=2, replicates=3))
+    rows = len(scored_rows(made, "validation"))
+    assert asked == {"items": rows, "actions": rows}
 
 
 def test_a_report_has_all_that_the_log_gives() -> None:
-    made = made_of(random_log(4, sequences=60), any=Even(), purchase=Even(0.001))
+    made = made_of(random_log(4, sequences=60), "any", "purchase")
     assert made.actions is not None
     assert made.times is not None
     assert set(made.left_out) == {"Learning curves"}
@@ -208,13 +229,13 @@ def test_a_report_has_all_that_the_log_gives() -> None:
 
 
 def test_what_a_log_cannot_give_is_left_out_with_the_reason() -> None:
-    plain = made_of(small_log(["abab", "abab"], actions=["vvvv", "vvvv"]), any=Even())
+    plain = made_of(small_log(["abab", "abab"], actions=["vvvv", "vvvv"]), "any")
     assert (plain.actions, plain.times) == (None, None)
     assert "every event is “view”" in plain.left_out["Next action"]
     assert "no times" in plain.left_out["Season, trend and times"]
     timed = small_log(["abab", "abab"], ["tttt", "tttt"], [[0, 1, 2, 3], [10, 20, 30, 40]], ["vvvv", "vcvc"])
     assert "learnt from a log without times" in made_of(timed).left_out["Times"]
-    assert "Time to purchase" in made_of(timed, any=Even(), purchase=Even()).left_out
+    assert "Time to purchase" in made_of(timed, "any", "purchase").left_out
 
 
 def test_learning_curves_are_read_from_the_card_and_no_other_form_is_taken_for_them() -> None:

@@ -1,6 +1,7 @@
 """`nextact evaluate`, run as a user runs it."""
 
 import json
+import re
 from pathlib import Path
 
 import polars as pl
@@ -87,6 +88,20 @@ def test_tables_show_the_rows_and_every_floor(file: Path, task: str, monkeypatch
     assert f"{task}: " in result.stdout
 
 
+def test_errors_of_minutes_are_shown_in_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events a quarter of an hour apart, then half of one: the error is of minutes, and in JSON of hours."""
+    monkeypatch.setenv("COLUMNS", "200")
+    path = tmp_path / "events.csv"
+    times = [(f"u{k % 20}", 1_700_000_000_000 + 900_000 * (k // 20) * (1 + k // 20 % 2)) for k in range(400)]
+    path.write_text("user_id,item_id,action,ts_ms\n" + "".join(f"{user},i,view,{time}\n" for user, time in times))
+    shown = run(path, "--task", "time-to-next", "--replicates", 20).stdout
+    assert "mae min" in shown
+    found = json.loads(run(path, "--task", "time-to-next", "--replicates", 20, "--json").stdout)
+    hours = found["predictors"]["one curve"]["mae_h"]["value"]
+    assert 1 / 60 <= hours < 1
+    assert any(abs(float(number) - 60 * hours) < 0.001 for number in re.findall(r"\d+\.\d{3}", shown))
+
+
 @pytest.mark.parametrize("task", ["next-item", "next-action", "time-to-next"])
 def test_a_model_stands_below_the_floors_on_the_same_rows(file: Path, model: Path, task: str) -> None:
     result = run(model, file, "--task", task, "--json", "--replicates", 20)
@@ -99,6 +114,13 @@ def test_a_model_stands_below_the_floors_on_the_same_rows(file: Path, model: Pat
         alone["rows"],
         alone["predictors"][next(iter(FLOORS[task]))],
     )
+
+
+def test_a_model_behind_a_floor_is_said_to_be(file: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = run(model, file, "--task", "next-item", "--replicates", 20).stdout
+    assert "The model is behind a floor: recall (" in shown, "it has seen the log once"
+    assert "behind" not in run(file, "--task", "next-item", "--replicates", 20).stdout
 
 
 def test_a_model_that_has_seen_what_comes_after_the_moment_is_refused(file: Path, model: Path) -> None:

@@ -6,6 +6,7 @@ import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -85,11 +86,15 @@ def file(events: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="module")
 def model(events: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    history = [
+    history: list[dict[str, Any]] = [
         {"epoch": k, "loss": 3 / k, "validation_loss": 4 / k, "heads": {"next_item": 1 / k, "next_action": 2 / k}}
         for k in (1, 2, 3)
     ]
-    return model_of(events, tmp_path_factory.mktemp("models") / "shop", metrics={"history": history})
+    history[2]["validation_loss"] = 5.0
+    metrics = {"history": history, "stopped": True}
+    splits = {"train": 1_000, "validation": 120, "test": 70, "context": 10}
+    data = {"rows": 1_200, "sequences": 30, "items": 40, "splits": splits, "sha256": "5a", "first_ms": 1, "last_ms": 2}
+    return model_of(events, tmp_path_factory.mktemp("models") / "shop", metrics=metrics, data=data)
 
 
 def run(*arguments: object) -> Result:
@@ -132,6 +137,16 @@ def test_a_page_holds_every_panel_and_needs_nothing_else(made: tuple[Path, Resul
     for floor in ("Markov-2", "V-SKNN", "by last gap"):
         assert floor in page.text
     assert [path.name for path in out.parent.iterdir()] == ["report.html"]
+
+
+def test_a_page_says_what_was_learned_from_and_which_epoch_was_kept(made: tuple[Path, Result]) -> None:
+    page = Page(made[0].read_text())
+    assert "log of the training1,200 rows, 30 sequences, 40 items" in page.text.replace("\n", "")
+    assert "1,000 learned from, 120 held out to judge by, 80 neither" in page.text
+    assert "3 epochs, stopped before its end; kept is that of epoch 2" in page.text
+    [learning] = [picture for picture in pictures(page) if "all heads" in "".join(picture.itertext())]
+    assert "kept: epoch 2" in "".join(learning.itertext())
+    assert page.text.count("The model is behind a floor: ") == 3, "one of random weights"
 
 
 def test_nothing_of_the_data_becomes_part_of_the_page(made: tuple[Path, Result]) -> None:
