@@ -1,6 +1,7 @@
 """What a consumer of `next-actions` sees while faults strike: when each partition's events were answered."""
 
 import time
+from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
 from threading import Event, Thread
@@ -88,8 +89,9 @@ def resumed_after_s(times: Sequence[Sequence[float]], struck_s: float, next_s: f
     """
     longest = 0.0
     for answered in times:
-        for before, after in pairwise(answered):
-            # the last answer before a fault is a moment older than it
-            if after > struck_s and struck_s - MOMENT_S <= before and (before < next_s - MOMENT_S or after <= next_s):
+        # the last answer before a fault is a moment older than it
+        first, end = bisect_left(answered, struck_s - MOMENT_S), bisect_left(answered, next_s)
+        for before, after in pairwise(answered[first : end + 1]):
+            if after > struck_s and (before < next_s - MOMENT_S or after <= next_s):
                 longest = max(longest, after - max(before, struck_s))
     return longest
