@@ -47,7 +47,10 @@ def print_metrics(model: "Model", out: Path) -> None:
     figures = model.card.metrics["validation"]
     console = Console()
     if figures["rows"]:
-        console.print(_table(figures))
+        table, lost = _table(figures)
+        console.print(table)
+        if lost:
+            console.print(lost, style="bold red", highlight=False, soft_wrap=True)
     console.print(
         f"model {model.card.name} {model.card.version}, {len(model.items):,} items, in {out}", highlight=False
     )
@@ -82,7 +85,8 @@ def nothing_kept(why: str, out: Path) -> str:
     return f"stopped by {why} before an epoch had ended: nothing of it is kept"
 
 
-def _table(figures: dict[str, Any]) -> "Table":
+def _table(figures: dict[str, Any]) -> "tuple[Table, str]":
+    """Return the table, and in what the model is behind a floor."""
     from rich.table import Table
 
     from models.comparison import TITLES, behind, floors
@@ -90,10 +94,12 @@ def _table(figures: dict[str, Any]) -> "Table":
 
     table = Table(title=f"{figures['rows']:,} events held out", title_justify="left", caption_justify="left")
     table.caption = "floor: the best of those that cost next to nothing; `nextact evaluate` has all"
-    for column in ("", "model", "floor", "which is", ""):
+    for column in ("", "model", "floor", "which is"):
         table.add_column(column, justify="right" if column in ("model", "floor") else "left")
-    mine = compared(figures)
+    mine, lost = compared(figures), list[str]()
     for name, floor in floors(figures).items():
-        mark = "[bold red]the model is behind[/]" if behind(name, mine[name], floor) else ""
-        table.add_row(TITLES[name], f"{mine[name]:.4f}", f"{floor.value:.4f}", floor.name, mark)
-    return table
+        shown = f"{mine[name]:.4f}"
+        if behind(name, mine[name], floor):
+            shown, lost = f"[bold red]{shown}[/]", [*lost, TITLES[name]]
+        table.add_row(TITLES[name], shown, f"{floor.value:.4f}", floor.name)
+    return table, f"behind the floor: {'; '.join(lost)}" if lost else ""

@@ -32,9 +32,14 @@ def test_train_writes_a_model_and_shows_it_next_to_the_floors(file: Path, tmp_pa
     model = load(tmp_path)
     assert (model.card.name, model.card.utc_offset_h, model.card.data["rows"]) == ("mine", 3, 800)
     assert model.card.version in result.output
-    assert "next action, log-loss" in result.output
+    assert "next action, log-loss" in result.output, "in one line on a terminal of 80 columns"
     assert any(floor in result.output for floor in ("prior", "own recency", "Markov-1", "Markov-2"))
     assert str(file.parent) not in model.card.command
+
+
+def test_a_model_behind_its_floor_is_marked(file: Path, tmp_path: Path) -> None:
+    result = run("train", file, "--out", tmp_path, "--max-minutes", 1e-9)
+    assert "behind the floor: next action, log-loss" in result.stdout, "one update has learnt nothing"
 
 
 def test_there_must_be_a_training_to_resume(file: Path, tmp_path: Path) -> None:
