@@ -57,16 +57,24 @@ def table(runs: Sequence[Run], floors: Mapping[str, Floor], costs: Mapping[str, 
         f"step among {USERS} users, us", *(f"{costs[standing.network].together_us:,.2f}" for standing in found)
     )
     served = costs["served"]
-    made.caption = (
+    lost = {standing.network: _lost(standing, floors) for standing in found}
+    said = [f"{network} is behind the floor: {'; '.join(titles)}" for network, titles in lost.items() if titles]
+    step = (
         f"the GRU's step at serving, in integers: {served.alone_us:.1f} us alone, "
         f"{served.together_us:.2f} us among {USERS}"
     )
+    made.caption, made.caption_justify = "\n".join([*said, step]), "left"
     return made
+
+
+def _lost(standing: Standing, floors: Mapping[str, Floor]) -> list[str]:
+    """Return in what the median of a network is behind the floor."""
+    return [TITLES[name] for name, floor in floors.items() if behind(name, standing.figures[name].middle, floor)]
 
 
 def _beside(spread: Spread, name: str, floor: Floor | None) -> str:
     shown = _shown(spread, 4)
-    return f"{shown} [bold red]behind[/]" if floor is not None and behind(name, spread.middle, floor) else shown
+    return f"[bold red]{shown}[/]" if floor is not None and behind(name, spread.middle, floor) else shown
 
 
 def _shown(spread: Spread, digits: int) -> str:
