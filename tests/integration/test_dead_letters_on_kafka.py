@@ -141,6 +141,7 @@ def test_record_that_may_have_been_deleted_since_is_not_sent_again(
     assert (outcome.sent, outcome.arrived, outcome.not_sent) == (0, 1, {UNSURE: 2})
 
 
+@pytest.mark.long
 def test_killed_calls_send_nothing_twice_and_leave_nothing_behind(settings: Settings, tmp_path: Path) -> None:
     total = 3000
     publish(settings, *letters(settings, total))

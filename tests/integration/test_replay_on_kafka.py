@@ -64,6 +64,7 @@ def test_replayed_log_stands_on_the_broker_once_and_in_order(kafka: str) -> None
     assert ids_by_user(settings) == expected_ids_by_user(events)
 
 
+@pytest.mark.long
 def test_killed_broker_costs_a_replay_no_event_and_no_order(kafka_home: Path, tmp_path: Path) -> None:
     """kafka-python's idempotent producer may repeat a batch whose answer the kill swallowed; event ids tell it."""
     with KafkaHome(kafka_home, tmp_path) as broker:

@@ -188,6 +188,7 @@ def test_nobody_is_called_silent_while_their_next_events_wait_in_the_backlog(
     assert min(told) >= start_ms + (each - 1) * gap_ms
 
 
+@pytest.mark.long
 def test_input_topic_made_anew_under_the_same_state_ends_the_worker_with_one_reason(
     settings: Settings, tmp_path: Path
 ) -> None:
@@ -212,6 +213,7 @@ def test_input_topic_made_anew_under_the_same_state_ends_the_worker_with_one_rea
     assert "NEXTACT_GROUP" in worker.last_words()
 
 
+@pytest.mark.long
 def test_changelog_made_anew_under_committed_offsets_ends_the_worker_with_one_reason(
     settings: Settings, tmp_path: Path
 ) -> None:
