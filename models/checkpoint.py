@@ -92,7 +92,7 @@ def read(folder: Path, of: dict[str, Any], updates: Updates) -> Standing:
     if other:
         what = f"{folder} holds a training with another {other[0]}"
         raise CheckpointError(f"{what}: give the same to go on, or train without --resume to begin anew")
-    numbers = {"history": []} | metadata["numbers"]
+    numbers = metadata["numbers"]
     updates.network.load_state_dict(_under("network", tensors))
     updates.average.load_state_dict(_under("average", tensors))
     adam = updates.optimizer.state_dict()

@@ -12,20 +12,19 @@ import torch
 from models.compiled import compiled
 from models.evaluation.ranking import ranked
 from models.evaluation.rows import batches, starts
-from models.features import GAPS, TIME_BINS
+from models.features import GAPS
 from models.floors.popularity import Popularity
 from models.floors.recency import KEPT, Recency
+from models.floors.survival_curve import life_table
 from models.log import SPLITS, Log
 from models.model_directory import LEAVE
 from models.network import time_loss
-from models.sequences import IGNORED, Times
+from models.sequences import IGNORED
 from models.state import Floats, Ints
 from models.training_table import Parts, observed
 
 TOP = 20
 _OF_RECALL = ("next_item",)
-_GROUP_ROWS = 20.0
-"""A group's hazards count those of everyone as so many rows more."""
 
 
 def floors(log: Parts, rows: Ints, followed: Ints, rates: Floats) -> dict[str, dict[str, float]]:
@@ -144,21 +143,11 @@ def _times(log: Parts, rows: Ints, target: int) -> Iterator[tuple[str, float]]:
     times += [aims.since_bins[judged], aims.since_shares[judged]]
     gap = log.steps.action_gap.numpy() % GAPS
     for name, group in (("one curve", np.zeros_like(gap)), ("by last action", log.action), ("by last gap", gap)):
-        hazards = torch.from_numpy(_hazards(learnt, group[past.numpy()], int(group.max()) + 1))
+        hazards = torch.from_numpy(
+            life_table(group[past.numpy()], int(group.max()) + 1, learnt.bin, learnt.share + learnt.came, learnt.came)
+        )
         logits = (hazards.log() - (-hazards).log1p()).float()[torch.from_numpy(group[rows])]
         yield name, float(time_loss(logits, *times).mean())
-
-
-def _hazards(times: Times, group: Ints, groups: int) -> Floats:
-    """Return the hazard of each bin in each group, events by exposure [groups, TIME_BINS]."""
-    cell, size = group * TIME_BINS + times.bin, groups * TIME_BINS
-    came = np.bincount(cell[times.came], minlength=size).reshape(groups, TIME_BINS)
-    exposure = np.bincount(cell, times.share + times.came, size).reshape(groups, TIME_BINS)
-    ended = np.bincount(cell, minlength=size).reshape(groups, TIME_BINS)
-    exposure[:, :-1] += ended[:, ::-1].cumsum(1)[:, ::-1][:, 1:]
-    everyone = (came.sum(0) + 0.5) / (exposure.sum(0) + 1)
-    hazards: Floats = (came + _GROUP_ROWS * everyone) / (exposure + _GROUP_ROWS)
-    return hazards
 
 
 def _mean(values: Floats) -> float:

@@ -7,6 +7,7 @@ in each bin the events over those still waiting, at a constant rate inside a bin
 from typing import Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from models.evaluation.rows import sequence_of, starts
 from models.features import NO_GAP, TIME_BINS, gap_code
@@ -42,13 +43,7 @@ class SurvivalCurve:
         width = max(len(log.actions), NO_GAP + 1)
         bin_ = gap_code(gap)
         share = np.where(came, 1.0, (gap - STARTS_MS[bin_]) / WIDTHS_MS[bin_])
-        cell = codes * TIME_BINS + bin_
-        events = np.bincount(cell, came, width * TIME_BINS).reshape(width, TIME_BINS)
-        reached = np.bincount(cell, minlength=width * TIME_BINS).reshape(width, TIME_BINS)
-        waiting = np.bincount(cell, share, width * TIME_BINS).reshape(width, TIME_BINS)
-        waiting[:, :-1] += reached[:, ::-1].cumsum(1)[:, ::-1][:, 1:]
-        everyone = (events.sum(0) + 0.5) / (waiting.sum(0) + 1)
-        self._hazards = np.minimum((events + _WEIGHT * everyone) / (waiting + _WEIGHT), 1 - 1e-9)
+        self._hazards = life_table(codes, width, bin_, share, came)
 
     def survival(self, log: Log, rows: Ints, horizons_ms: Ints, silent_ms: Ints | None = None) -> Floats:
         """Return P(the target comes later than the horizon, given the silence until now) [rows, horizons]."""
@@ -65,3 +60,23 @@ class SurvivalCurve:
         before = log.ts_ms[rows - 1] - log.ts_ms[np.maximum(rows - 2, 0)]
         first = log.first[np.searchsorted(log.first, rows - 1, side="right") - 1]
         return gap_code(np.where(rows - 2 >= first, before, -1))
+
+
+def life_table(group: Ints, groups: int, bin_: Ints, waited: Floats, came: npt.NDArray[np.bool_]) -> Floats:
+    """Return the hazard of each bin in each group, drawn towards everyone's [groups, TIME_BINS].
+
+    Args:
+        group: of each time [n].
+        groups: how many there are.
+        bin_: in which the event came or the observation ended [n].
+        waited: in that bin, as a share of it [n].
+        came: whether the event came [n].
+    """
+    cell, shape = group * TIME_BINS + bin_, (groups, TIME_BINS)
+    events = np.bincount(cell, came, groups * TIME_BINS).reshape(shape)
+    reached = np.bincount(cell, minlength=groups * TIME_BINS).reshape(shape)
+    waiting = np.bincount(cell, waited, groups * TIME_BINS).reshape(shape)
+    waiting[:, :-1] += reached[:, ::-1].cumsum(1)[:, ::-1][:, 1:]
+    everyone = (events.sum(0) + 0.5) / (waiting.sum(0) + 1)
+    hazards: Floats = np.minimum((events + _WEIGHT * everyone) / (waiting + _WEIGHT), 1 - 1e-9)
+    return hazards
