@@ -84,11 +84,9 @@ def _compare_rows(
         for change, candidates in [*narrow, *((change, list(open_)) for change in into)]:
             tries = {key: _numbers(users[key], change) for key in candidates if key in open_}
             for key, row in reference.rows_after_swap(other, model, tries):
-                if key not in open_:
-                    continue
                 fields = differing_fields(known[key].row, row, SILENCE)
                 if not fields:
-                    del open_[key]
+                    del open_[key], tries[key]
                     expected[key] = row
                     verdict.counts["rows_equal_after_a_change_of_model"] += 1
                 elif len(fields) < len(open_[key]):

@@ -7,6 +7,7 @@ fold counts it.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from builders import InputRecord
@@ -34,6 +35,7 @@ class Reference:
 
     def __init__(self, users: Mapping[bytes, History], models: Sequence[Predictor], options: Options) -> None:
         self._users, self._models, self._options = users, models, options
+        self._rows_alone = replace(options, slate_size=0)  # of a wave the rows are kept: they don't depend on slates
 
     def user(self, key: bytes) -> History:
         """Return what a user did."""
@@ -51,12 +53,12 @@ class Reference:
     def rows_after_swap(
         self, old: Predictor, new: Predictor, users: Mapping[bytes, Sequence[int]]
     ) -> Iterator[tuple[bytes, Rows]]:
-        """Yield user and row for each number of events before the swap that is to be tried.
+        """Yield user and row for each number of events before the swap that is to be tried, the largest ones first.
 
         Args:
             old: saw the events before the swap; nothing of its states is left.
             new: saw the rest.
-            users: for each, the numbers of events to try.
+            users: for each, the numbers of events to try; of a user taken out meanwhile no more is tried.
         """
         chosen = [self._users[key] for key in users]
         table, wanted = UserRows(), {key: set(numbers) for key, numbers in users.items()}
@@ -68,15 +70,15 @@ class Reference:
             self._wave(table, old, chosen, number)
         tries: dict[int, list[tuple[History, int]]] = defaultdict(list)  # the k-th try of each user
         for user in chosen:
-            for place, number in enumerate(sorted(wanted[user.key])):
+            for place, number in enumerate(sorted(wanted[user.key], reverse=True)):
                 tries[place].append((user, number))
-        for each in tries.values():
-            table = UserRows()
+        for planned in tries.values():
+            table, each = UserRows(), [(user, number) for user, number in planned if user.key in users]
             for user, number in each:
                 table.write(user.partition, [user.key], before[user.key, number])
             # of the last event again: one sent twice, or delivered again, may be all that the new model got of a user
             self._wave(table, new, [user for user, _ in each], -1, {u.key: n for u, n in each}, offset=0)
-            for step in range(max(len(user.events) - number for user, number in each)):
+            for step in range(max((len(user.events) - number for user, number in each), default=0)):
                 self._wave(table, new, [user for user, _ in each], step, {u.key: n for u, n in each})
             self._count_late(table, new, [user for user, _ in each])
             for user, _ in each:
@@ -117,7 +119,7 @@ class Reference:
                     InputRecord(user.key, event.value, place if offset is None else offset, event.ts_ms)
                 )
         if chunk:
-            result = process(in_columns(chunk), table, model, _NOW_MS, self._options)
+            result = process(in_columns(chunk), table, model, _NOW_MS, self._rows_alone)
             for partition, change in result.changes.items():
                 table.write(partition, change.keys, change.rows)
 
