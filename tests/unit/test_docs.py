@@ -20,7 +20,8 @@ from schemas.topics import INPUTS, topics
 from streams.chunk.failure import EXIT_CONFIGURATION, EXIT_RESTART
 from streams.cli import TERMINATED, USAGE_ERROR, app
 from streams.commands.demo import UNANSWERED
-from streams.metrics import Metrics
+from streams.metrics import page as metrics_page
+from streams.metrics.catalogue import CATALOGUE
 from streams.rights import WORKER
 from streams.settings import Settings
 
@@ -114,16 +115,16 @@ def test_settings_table_lists_every_variable_with_its_default() -> None:
     assert listed == actual
 
 
-def test_metrics_table_lists_every_metric() -> None:
-    listed = set()
-    for name, _ in table(section(README, "Metrics")):
-        metric, _, labels = name.strip("`").partition("{")
-        listed.add((metric.removesuffix("_total").removesuffix("_info"), tuple(labels.strip("}").split(", "))))
-    metrics = Metrics()
-    label_names = {c._name: tuple(c._labelnames) for c in vars(metrics).values() if hasattr(c, "_labelnames")}
-    label_names["nextact_model"] = ("name", "version")
-    ours = [family.name for family in metrics.registry.collect() if not family.name.startswith("process_")]
-    assert listed == {(name, label_names.get(name) or ("",)) for name in ours}
+def test_page_of_the_metrics_is_that_of_the_code() -> None:
+    assert metrics_page.PATH.read_text() == metrics_page.page(), "run python -m streams.metrics"
+
+
+def test_metrics_that_the_readme_names_are_there_with_these_labels() -> None:
+    listed = [code for cell, _ in table(section(README, "Metrics")) for code in codes(cell)]
+    assert len(listed) > 10
+    for name, _, labels in (code.strip("}").partition("{") for code in listed):
+        names = [label for label in labels.split(", ") if label]
+        assert names in ([], [*CATALOGUE[name].labels]), name
 
 
 def test_command_table_lists_every_command() -> None:

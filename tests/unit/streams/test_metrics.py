@@ -13,8 +13,10 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from models.history import Tally
+from schemas.events import Reason
 from streams.errors import SettingsError
-from streams.metrics import BACKFILL_S, LATENCY_BUCKETS_S, Metrics
+from streams.metrics.catalogue import CATALOGUE
+from streams.metrics.worker import BACKFILL_S, LATENCY_BUCKETS_S, Metrics
 from streams.pipeline import Origin
 from streams.user_rows import UserRows
 
@@ -141,3 +143,18 @@ def test_taken_port_is_told_with_what_to_do() -> None:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def test_every_metric_of_the_catalogue_is_scraped_and_no_other() -> None:
+    registry = Metrics().registry
+    there = {family.name: family.type for family in text_string_to_metric_families(generate_latest(registry).decode())}
+    ours = {name: kind for name, kind in there.items() if not name.startswith("process_")}
+    kinds = {"info": "gauge"}  # in Prometheus' own format
+    wanted = {each.name.removesuffix("_total"): kinds.get(each.kind, each.kind) for each in CATALOGUE.values()}
+    assert ours == wanted
+
+
+def test_labels_take_few_values() -> None:
+    for described in CATALOGUE.values():
+        for label, values in described.labels.items():
+            assert len(values) < 10 or (label, values) == ("reason", tuple(Reason)), (described.name, label)
