@@ -67,6 +67,18 @@ class UserEvents:
         self._app.timer(rescore_interval_s, name="silence")(self._rescore_silent)
         self._watch()
 
+    def waits_for(self) -> str | None:
+        """Say what must happen before events are answered here; None: nothing. Any thread may ask."""
+        if self._app.should_stop:
+            return "it stops"
+        if not self._joined():
+            return "it joins its group"
+        if self._app.rebalancing:
+            return "partitions change hands"
+        if self._app.in_recovery:
+            return f"users are read back, {self._table.data.recovered} changelog records so far"
+        return None if self._owned() else "it owns no partition: there may be more workers than partitions"
+
     def _compute(self, polled: Polled) -> Step[Result]:
         chunk = {Origin(logical_name(tp.topic, self._options.prefix), tp.partition): r for tp, r in polled.items()}
         result = process(chunk, self._table, self._model, _wall_ms(), self._options)

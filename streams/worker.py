@@ -17,6 +17,7 @@ from streams.chunk.app import ChunkApp
 from streams.chunk.watchdog import Watchdog
 from streams.clients import aiokafka_arguments, servers, ssl_context
 from streams.errors import ModelUnusable
+from streams.health import Health, serve
 from streams.metrics import Metrics
 from streams.options import Options
 from streams.settings import Settings
@@ -56,13 +57,14 @@ def load_predictor(settings: Settings) -> Predictor:
     return Predictor(load(settings.model))
 
 
-def make_app(settings: Settings, model: Predictor, metrics: Metrics, folder: Path) -> ChunkApp:
+def make_app(settings: Settings, model: Predictor, metrics: Metrics, health: Health, folder: Path) -> ChunkApp:
     """Return the Faust app of a worker, ready to be started.
 
     Args:
         settings: all that the environment says.
         model: predicts.
         metrics: counts.
+        health: is told whom to ask.
         folder: a private one, in which Faust makes folders of its own; nothing is kept there.
     """
     app = ChunkApp(
@@ -95,6 +97,7 @@ def make_app(settings: Settings, model: Predictor, metrics: Metrics, folder: Pat
     events.register(settings.rescore_interval_s)
     chunks = events.chunks
     app.watchdog = Watchdog(settings.watchdog_s, chunks.underway, lambda: chunks.acknowledged)
+    health.live, health.ready = app.watchdog.trouble, events.waits_for
     metrics.model.info({"name": model.card.name, "version": model.card.version})
     return app
 
@@ -107,12 +110,13 @@ def run(settings: Settings) -> None:
     """
     model = load_predictor(settings)
     check_topics(settings, group=settings.topic_prefix + settings.group)
-    metrics = Metrics()
+    metrics, health = Metrics(), Health()
+    # first: who asks while it starts is told so
+    server, _ = serve(settings.metrics_host, settings.metrics_port, metrics.registry, health)
     # one core a worker: more BLAS threads only wait for each other
     with tempfile.TemporaryDirectory(prefix="nextact-") as folder, threadpool_limits(1):
         warm_up(model, options(settings))
-        app = make_app(settings, model, metrics, Path(folder))
-        server, _ = metrics.serve(settings.metrics_host, settings.metrics_port)
+        app = make_app(settings, model, metrics, health, Path(folder))
         _log.info("worker starts", model=model.card.version, metrics_port=server.server_port, group=app.conf.id)
         worker = faust.Worker(app, override_logging=False, redirect_stdouts=False, quiet=True)
         worker.spinner = None  # it writes escapes to the log

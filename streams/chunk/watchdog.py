@@ -4,9 +4,11 @@ Kafka's own check does not see it: heartbeats come from the consumer's thread, h
 """
 
 import faulthandler
+import math
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -44,20 +46,35 @@ class Watchdog(Service):
         self._patience_s, self._look_s = patience_s, look_s
         self._underway, self._acknowledged = underway, acknowledged
         self._turns = 0
+        self._turned_s = self._moved_s = math.inf
         self._over = threading.Event()
 
     async def on_start(self) -> None:
         """Begin to watch."""
+        self._turned_s = self._moved_s = time.monotonic()
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     async def on_stop(self) -> None:
         """End the watch."""
         self._over.set()
 
+    def trouble(self) -> str | None:
+        """Say what has not moved for too long; None: nothing. Any thread may ask.
+
+        It goes by the clock, so that it also tells of an end that hangs, when nobody watches any more.
+        """
+        now_s = time.monotonic()
+        if now_s - self._turned_s >= self._patience_s:
+            return f"the event loop has not run for {now_s - self._turned_s:.0f} s"
+        if self._underway() and now_s - self._moved_s >= self._patience_s:
+            return f"a chunk in work was not acknowledged for {now_s - self._moved_s:.0f} s"
+        return None
+
     @Service.task
     async def _turn(self) -> None:
         while not self.should_stop:
             self._turns += 1
+            self._turned_s = time.monotonic()
             await self.sleep(self._look_s)
 
     def _watch(self) -> None:
@@ -67,6 +84,8 @@ class Watchdog(Service):
             seen, (turns, done) = (self._turns, self._acknowledged()), seen
             still = still + 1 if seen[0] == turns else 0
             waiting = waiting + 1 if seen[1] == done and self._underway() else 0
+            if not waiting:
+                self._moved_s = time.monotonic()
             if still >= self._looks:
                 self._end("the event loop has not run")
             if waiting >= self._looks:

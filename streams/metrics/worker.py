@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 from itertools import product
-from threading import Thread
-from wsgiref.simple_server import WSGIServer
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +13,9 @@ from prometheus_client import (
     Info,
     ProcessCollector,
     disable_created_metrics,
-    start_http_server,
 )
 
 from models.history import Tally
-from streams.errors import SettingsError
 from streams.metrics.asked import Asked
 from streams.metrics.catalogue import CATALOGUE, Described
 from streams.metrics.histogram import ChunkHistogram
@@ -137,21 +133,6 @@ class Metrics:
         """Count outputs that are acknowledged, by topic."""
         for topic, count in outputs.items():
             self.outputs.labels(topic).inc(count)
-
-    def serve(self, host: str, port: int) -> tuple[WSGIServer, Thread]:
-        """Answer GET /metrics on this address; port 0 takes any free one.
-
-        Raises:
-            SettingsError: the address cannot be used.
-        """
-        try:
-            return start_http_server(port, host, self.registry)
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise SettingsError(
-                f"metrics cannot be served at {host} port {port} ({reason}): set NEXTACT_METRICS_PORT and"
-                " NEXTACT_METRICS_HOST; port 0 takes a free one"
-            ) from None
 
 
 def _begin(metric: Counter | Gauge, described: Described) -> None:

@@ -134,11 +134,10 @@ def test_worker_has_what_its_image_expects(resources: list[Resource]) -> None:
     assert environment(container)["NEXTACT_MODEL"] in mounts
     user = worker["securityContext"]
     assert f"{user['runAsUser']}:{user['runAsGroup']}" == image["USER"]
-    assert f"CMD {json.dumps(container['readinessProbe']['exec']['command'])}" in image["HEALTHCHECK"]
     [port] = container["ports"]
     assert (str(port["containerPort"]), port["containerPort"]) == (image["EXPOSE"], Settings().metrics_port)
-    for probe in ("startupProbe", "livenessProbe"):
-        assert container[probe]["httpGet"] == {"path": "/metrics", "port": port["name"]}
+    for probe, path in (("startupProbe", "/live"), ("livenessProbe", "/live"), ("readinessProbe", "/ready")):
+        assert container[probe]["httpGet"] == {"path": path, "port": port["name"]}
 
 
 def test_worker_has_longer_to_stop_than_its_longest_chunk(resources: list[Resource]) -> None:

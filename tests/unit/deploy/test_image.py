@@ -13,11 +13,12 @@ import pytest
 from deployment import DEPLOY, DOCKERFILE, ROOT, WITHOUT, check_settings, instructions, parse, tool
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from prometheus_client import CollectorRegistry
 
 from models.model_directory import save
 from streams.benchmark.workload import random_model
+from streams.health import Health, serve
 from streams.local_broker import free_ports
-from streams.metrics import Metrics
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 REQUIREMENTS = DEPLOY / "requirements-worker.txt"
@@ -132,11 +133,11 @@ def test_commands_of_the_worker_image_need_nothing_that_it_leaves_out(command: s
 
 
 @pytest.fixture
-def metrics() -> Iterator[tuple[Metrics, int]]:
-    """The metrics of a worker that owns nothing, served at a port."""
-    made = Metrics()
-    server, thread = made.serve("127.0.0.1", 0)
-    yield made, server.server_port
+def worker() -> Iterator[tuple[Health, int]]:
+    """The health of a worker that has only just been started, served at a port."""
+    health = Health()
+    server, thread = serve("127.0.0.1", 0, CollectorRegistry(), health)
+    yield health, server.server_port
     server.shutdown()
     server.server_close()
     thread.join()
@@ -154,18 +155,17 @@ def health(what: str, port: int) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def test_health_is_live_once_it_answers_and_ready_once_the_users_are_there(metrics: tuple[Metrics, int]) -> None:
-    worker, port = metrics
+def test_health_check_says_what_the_worker_says(worker: tuple[Health, int]) -> None:
+    asked, port = worker
     assert health("live", port) == (0, "")
-    assert health("ready", port) == (1, "not ready: it owns no partition\n")
-    worker.partitions.set(4)
-    worker.recovering.set(1)
-    assert health("ready", port) == (1, "not ready: partitions change hands or are read back\n")
-    worker.recovering.set(0)
+    assert health("ready", port) == (1, "not ready: it starts: its compiled loops are made ready\n")
+    asked.ready = lambda: None
     assert health("ready", port) == (0, "")
+    asked.live = lambda: "the event loop has not run for 130 s"
+    assert health("live", port) == (1, "not live: the event loop has not run for 130 s\n")
 
 
-def test_health_says_that_nothing_answers() -> None:
+def test_health_check_says_that_nothing_answers() -> None:
     port = free_ports(1)[0]
     code, said = health("live", port)
     assert code == 1

@@ -1,7 +1,6 @@
 """What Prometheus reads, against what was handled."""
 
 from collections import Counter
-from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from models.history import Tally
 from schemas.events import Reason
-from streams.errors import SettingsError
 from streams.metrics.catalogue import CATALOGUE
 from streams.metrics.worker import BACKFILL_S, LATENCY_BUCKETS_S, Metrics
 from streams.pipeline import Origin
@@ -115,34 +113,10 @@ def test_record_from_a_backlog_or_without_time_has_no_latency() -> None:
     assert total(exposed(metrics.registry), f"{LATENCY}_count") == 1
 
 
-def test_metrics_are_read_over_http() -> None:
-    metrics = Metrics()
-    metrics.outputs_published({"churn-risk": 7})
-    server, thread = metrics.serve("127.0.0.1", 0)
-    try:
-        with urlopen(f"http://127.0.0.1:{server.server_port}/metrics", timeout=5) as answer:
-            assert 'nextact_outputs_total{topic="churn-risk"} 7.0' in answer.read().decode()
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
 def test_two_workers_in_one_process_count_for_themselves() -> None:
     one, other = Metrics(), Metrics()
     one.outputs_published({"churn-risk": 7})
     assert total(exposed(other.registry), "nextact_outputs_total") == 0
-
-
-def test_taken_port_is_told_with_what_to_do() -> None:
-    server, thread = Metrics().serve("127.0.0.1", 0)
-    try:
-        with pytest.raises(SettingsError, match="NEXTACT_METRICS_PORT"):
-            Metrics().serve("127.0.0.1", server.server_port)
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_every_metric_of_the_catalogue_is_scraped_and_no_other() -> None:

@@ -1,5 +1,6 @@
 """A worker that gets nowhere ends; one that works, waits or was paused does not."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -87,3 +88,36 @@ def test_end_does_not_wait_for_a_log_that_is_stuck(monkeypatch: pytest.MonkeyPat
     began_s = time.monotonic()
     dog._end("stuck")
     assert (codes, time.monotonic() - began_s < 2) == ([EXIT_RESTART], True)
+
+
+def test_trouble_is_told_by_the_clock_and_only_once_the_watch_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s, underway = [1000.0], [False]
+    monkeypatch.setattr(time, "monotonic", lambda: now_s[0])
+    dog = watchdog.Watchdog(120, lambda: underway[0], lambda: 0)
+    assert dog.trouble() is None
+    dog._turned_s = dog._moved_s = 1000.0
+    now_s[0] += 119
+    assert dog.trouble() is None
+    now_s[0] += 1
+    assert dog.trouble() == "the event loop has not run for 120 s"
+    dog._turned_s = now_s[0]
+    assert dog.trouble() is None  # nothing to do
+    underway[0] = True
+    assert dog.trouble() == "a chunk in work was not acknowledged for 120 s"
+
+
+async def watched() -> tuple[float, float]:
+    dog = watchdog.Watchdog(60, lambda: True, lambda: 0, look_s=0.05)
+    await dog.start()
+    first_s = dog._moved_s
+    dog._acknowledged = time.monotonic_ns  # chunk after chunk
+    await asyncio.sleep(0.5)
+    turned_s, moved_s = dog._turned_s, dog._moved_s
+    await dog.stop()
+    return turned_s - first_s, moved_s - first_s
+
+
+def test_what_moves_is_noted() -> None:
+    turned_s, moved_s = asyncio.run(watched())
+    assert turned_s > 0.2
+    assert moved_s > 0.2
