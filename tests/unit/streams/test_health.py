@@ -2,11 +2,14 @@
 
 import socket
 from collections.abc import Iterator
+from types import SimpleNamespace
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
+from faust.types import TP
 
+from streams.agents import UserEvents
 from streams.errors import SettingsError
 from streams.health import Health, serve
 from streams.metrics import Metrics
@@ -82,3 +85,23 @@ def test_taken_port_is_told_with_what_to_do(served: tuple[Metrics, Health, int])
     _, _, port = served
     with pytest.raises(SettingsError, match="NEXTACT_METRICS_PORT"):
         serve("127.0.0.1", port, Metrics().registry, Health())
+
+
+def test_worker_says_what_it_waits_for() -> None:
+    app = SimpleNamespace(should_stop=False, rebalancing=False, in_recovery=False)
+    app.assignor = SimpleNamespace(assigned_actives=set)
+    data = SimpleNamespace(writer=b"", recovered=7)
+    events = UserEvents.__new__(UserEvents)
+    vars(events).update(_app=app, _table=SimpleNamespace(data=data, changelog_topic_name="log"))
+    assert events.waits_for() == "it joins its group"
+    data.writer = b"w"
+    app.rebalancing = True
+    assert events.waits_for() == "partitions change hands"
+    app.rebalancing, app.in_recovery = False, True
+    assert events.waits_for() == "users are read back, 7 changelog records so far"
+    app.in_recovery = False
+    assert events.waits_for() == "it owns no partition: there may be more workers than partitions"
+    app.assignor.assigned_actives = lambda: {TP("log", 3)}
+    assert events.waits_for() is None
+    app.should_stop = True
+    assert events.waits_for() == "it stops"
