@@ -1,0 +1,297 @@
+"""Kafka and recovery: what waits, who owns what, how state comes back."""
+
+from grafana_foundation_sdk.models.common import StackingMode
+
+from deploy.dashboards.board import Board, Section
+from deploy.dashboards.panels import PLAIN, About, Query, above, bars, number, series
+from deploy.dashboards.promql import SHOWN, of, or_0, rate, share
+
+_WAITING = f"max by (topic) ({of('nextact_group_lag_records')})"
+
+_LAG = (
+    number(
+        "Until caught up, at this pace",
+        Query(share(f"sum({_WAITING})", rate("nextact_records_total", window="5m"))),
+        "s",
+        About(
+            "Records that wait, over those handled in a second: how long it takes if nothing new comes.",
+            "seconds.",
+            "minutes: workers are behind; see whether all partitions have an owner, and whether it grows.",
+            "lag",
+        ),
+        above(30, 300),
+    ),
+    number(
+        "Backlog grows by",
+        Query(f"sum(max by (topic) (deriv({of('nextact_group_lag_records')}[5m])))"),
+        "suffix: /s",
+        About(
+            "Records by which the backlog grows each second, over 5 minutes; below 0 it shrinks.",
+            "around 0, or below.",
+            "above 0 for long: more comes than workers can take. More workers, up to one for each partition.",
+            "lag",
+        ),
+        above(10, 1000),
+        decimals=1,
+        empty="broker silent",
+    ),
+    number(
+        "Partitions with an owner",
+        Query(f"sum({of('nextact_partitions')})"),
+        "none",
+        About(
+            "Partitions that workers own, each with its three input topics.",
+            "NEXTACT_PARTITIONS.",
+            "fewer for longer than a rebalance: somebody's events wait. Look at the workers' states.",
+            "rebalance",
+        ),
+        ((None, "red"), (1, "blue")),
+    ),
+    number(
+        "Rebalances",
+        Query(f"max(increase({of('nextact_rebalances_total')}[{SHOWN}]))"),
+        "none",
+        About(
+            "How often a worker was given partitions, in the time shown, the most of all workers.",
+            "one for each start, stop or upgrade of any worker.",
+            "again and again: a worker that is paused or too slow falls out of the group and comes back.",
+            "rebalance",
+        ),
+        above(5, 20),
+        decimals=0,
+    ),
+    number(
+        "Last interruption",
+        Query(f"max({of('nextact_rebalance_seconds')})"),
+        "s",
+        About(
+            "Time from when partitions were taken away to work again, reading back included; of each worker's last one,"
+            " the longest.",
+            "under 30 s.",
+            "a large table or a slow broker: see what was read back, and nextact plan.",
+            "recovery",
+        ),
+        above(30, 120),
+        decimals=1,
+    ),
+    number(
+        "Left to read back",
+        Query(f"sum({of('nextact_recovery_remaining_records')})"),
+        "short",
+        About(
+            "Records of the changelog that workers have yet to read before they answer.",
+            "0.",
+            "it should fall by 100,000 and more each second; if it stands, the broker is slow or silent.",
+            "recovery",
+        ),
+        above(1, 10_000_000),
+    ),
+)
+
+_WAITS = (
+    series(
+        "Waiting by topic",
+        [Query(_WAITING, "{{topic}}")],
+        "short",
+        About(
+            "Records behind the group's committed offsets, asked of the broker, of partitions of nobody too. Steps of a"
+            " few seconds are those of commits.",
+            "low, back to it after each peak.",
+            "one topic alone: an open transaction of its producer holds it up; all: workers.",
+            "lag",
+        ),
+        above(10_000, 100_000),
+        width=8,
+    ),
+    series(
+        "Known to workers, and to the broker",
+        [
+            Query(f"sum({of('nextact_lag_records')})", "known to workers"),
+            Query(f"sum({_WAITING})", "asked of the broker"),
+        ],
+        "short",
+        About(
+            "Records that workers know they have not handled, and all that wait by the broker's account.",
+            "two lines close to each other.",
+            "the broker's far above: partitions without an owner, or a worker whose fetching is stuck.",
+            "stuck",
+        ),
+        width=8,
+    ),
+    series(
+        "Partitions by worker",
+        [Query(f"max by (instance) ({of('nextact_partitions')})", "{{instance}}")],
+        "none",
+        About(
+            "Partitions that each worker owns.",
+            "shares that differ by one at most, and lines without steps.",
+            "steps that nobody made are rebalances: a worker fell out, its log says why.",
+            "rebalance",
+        ),
+        width=8,
+        stacked=StackingMode.NORMAL,
+    ),
+)
+
+_RECOVERY = (
+    series(
+        "Assignments",
+        [Query(f"sum by (instance) (increase({of('nextact_rebalances_total')}[5m]))", "{{instance}}")],
+        "none",
+        About(
+            "How often each worker was given partitions, in 5 minutes.",
+            "0, but for starts and stops.",
+            "one worker again and again: it is the one that falls out.",
+            "rebalance",
+        ),
+        width=8,
+    ),
+    series(
+        "Interruptions",
+        [
+            Query(f"max by (instance) ({of('nextact_rebalance_seconds')})", "{{instance}}, in all"),
+            Query(f"max by (instance) ({of('nextact_recovery_seconds')})", "{{instance}}, reading back"),
+        ],
+        "s",
+        About(
+            "How long each worker's last interruption took, and how much of it was reading users back.",
+            "seconds.",
+            "reading back is most: fewer users for each worker; else the group waits: session timeout, slow stops.",
+            "recovery",
+        ),
+        above(30, 120),
+        width=8,
+    ),
+    series(
+        "Reading back",
+        [
+            Query(f"max by (instance) ({of('nextact_recovery_remaining_records')})", "{{instance}}"),
+        ],
+        "short",
+        About(
+            "Records of the changelog that each worker has yet to read.",
+            "0, and steep falls after a restart.",
+            "a slope that is flat: a slow broker or network.",
+            "recovery",
+        ),
+        width=8,
+    ),
+    series(
+        "Zombies' writes, and fetched for nothing",
+        [
+            Query(f"sum({of('nextact_stale_records')})", "stale records ignored"),
+            Query(f"sum({of('nextact_repaired_rows')})", "rows written again"),
+            Query(or_0(f"sum({of('nextact_dropped_records_total')})"), "fetched, left to the new owner"),
+        ],
+        "short",
+        About(
+            "Changelog records of workers that wrote after they had lost their partitions, ignored, and rows written"
+            " again over them; and input records dropped at a rebalance, which the new owner fetches again.",
+            "0; the last grows at rebalances.",
+            "the first two above 0: a worker was paused for longer than its session. Nothing is lost.",
+            "rebalance",
+        ),
+        width=8,
+    ),
+    bars(
+        "Rows read at start",
+        Query(f"max by (instance) ({of('nextact_recovered_rows')})", "{{instance}}"),
+        "short",
+        About(
+            "Changelog records that each worker has read since it was started.",
+            "its share of the users, or a little more.",
+            "many times the users: the changelog is not compacted, see its min.cleanable.dirty.ratio.",
+            "recovery",
+        ),
+        width=8,
+    ),
+    bars(
+        "Up for",
+        Query(f"time() - max by (instance) ({of('process_start_time_seconds')})", "{{instance}}"),
+        "s",
+        About(
+            "Time since each worker was started.",
+            "since your last release.",
+            "one much shorter than the others was restarted: its last lines before say why.",
+            "worker-down",
+        ),
+        width=8,
+    ),
+)
+
+_STATE = (
+    series(
+        "Users by worker",
+        [Query(f"max by (instance) ({of('nextact_users')})", "{{instance}}")],
+        "short",
+        About(
+            "Users in memory of each worker.",
+            "even shares.",
+            "one with twice the others' owns twice their partitions, or keys are not spread: murmur2.",
+            "rebalance",
+        ),
+        width=8,
+        stacked=StackingMode.NORMAL,
+    ),
+    series(
+        "State in memory",
+        [Query(f"max by (instance) ({of('nextact_state_bytes')})", "{{instance}}")],
+        "bytes",
+        About(
+            "Memory of rows and their index by worker.",
+            "grows with users, by 0.8 KB each.",
+            "nextact plan says how much a worker needs: more workers share it.",
+            "recovery",
+        ),
+        width=8,
+        stacked=StackingMode.NORMAL,
+    ),
+    number(
+        "Memory of a user",
+        Query(share(f"sum({of('nextact_state_bytes')})", f"sum({of('nextact_users')})")),
+        "bytes",
+        About(
+            "Memory of rows and index for each user in memory; room for growth included.",
+            "0.8 to 2 KB; more while there are few users.",
+            "it only matters together with the number of users.",
+        ),
+        PLAIN,
+        width=8,
+        empty="no users",
+    ),
+    series(
+        "Changelog written",
+        [Query(rate("nextact_changelog_bytes_total", by="instance"), "{{instance}}")],
+        "Bps",
+        About(
+            "Bytes of rows written to the changelog each second, before the broker compacts them.",
+            "370 bytes an event in small chunks, less in a backlog.",
+            "far more an event: see below.",
+            "recovery",
+        ),
+        stacked=StackingMode.NORMAL,
+    ),
+    series(
+        "Changelog of an event",
+        [Query(share(rate("nextact_changelog_bytes_total"), rate("nextact_events_total")), "bytes an event")],
+        "bytes",
+        About(
+            "Bytes of the changelog for each event.",
+            "150 to 450.",
+            "0 while events come: rows are not written, recovery would lose them; keep the log, restart the worker.",
+            "recovery",
+        ),
+    ),
+)
+
+KAFKA = Board(
+    "kafka",
+    "nextact: Kafka and recovery",
+    "What waits, who owns what, and how state comes back after a restart.",
+    (
+        Section("Now", _LAG),
+        Section("Waiting", _WAITS),
+        Section("Rebalances and recovery", _RECOVERY),
+        Section("State", _STATE),
+    ),
+)

@@ -1,0 +1,99 @@
+"""Values over time: lines, or areas on top of each other."""
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from deploy.dashboards.picture.colours import NAMED, TEXT
+from deploy.dashboards.picture.shown import Shown
+
+Values: TypeAlias = npt.NDArray[np.float64]
+_MOST_IN_LEGEND = 9
+
+
+def draw(shown: Shown) -> None:
+    """Draw each series, the levels as dashed lines, and a legend below."""
+    found = [(label, answer) for label, answer in shown.named if not np.isnan(answer.value).all()]
+    if not found:
+        shown.say_empty()
+        return
+    axes = shown.axes()
+    custom = shown.defaults["custom"]
+    labels = [label for label, _ in found]
+    colours = shown.colours(labels)
+    mode = custom.get("stacking", {}).get("mode", "none")
+    if mode == "none":
+        for (_, answer), colour in zip(found, colours, strict=True):
+            axes.plot(answer.time_s, answer.value, color=colour, lw=1.4, solid_joinstyle="round")
+            if len(found) <= 4 and not _logarithmic(shown):
+                axes.fill_between(answer.time_s, 0, answer.value, color=colour, alpha=0.07, lw=0)
+    else:
+        times = np.unique(np.concatenate([answer.time_s for _, answer in found]))
+        values = np.array([_at(times, answer.time_s, answer.value) for _, answer in found])
+        total = values.sum(0)
+        if mode == "percent":
+            values = values / np.where(total > 0, total, 1)
+        tops = np.cumsum(values, 0)
+        for top, value, colour in zip(tops, values, colours, strict=True):
+            axes.fill_between(times, top - value, top, color=colour, alpha=0.5, lw=0)
+            axes.plot(times, top, color=colour, lw=1.0)
+    limits(shown, axes, percent=mode == "percent")
+    shown.time_axis(axes)
+    _levels(shown, axes)
+    legend(shown, labels, colours)
+
+
+def _logarithmic(shown: Shown) -> bool:
+    scale = shown.defaults["custom"].get("scaleDistribution") or {}
+    return scale.get("type") == "log"
+
+
+def _at(times: Values, own: Values, value: Values) -> Values:
+    """Return a series at all times, 0 where it has no value."""
+    known = dict(zip(own.tolist(), np.nan_to_num(value).tolist(), strict=True))
+    return np.array([known.get(t, 0.0) for t in times.tolist()])
+
+
+def limits(shown: Shown, axes: Axes, *, percent: bool) -> None:
+    """Give the values' axis its limits, its marks and their unit."""
+    if _logarithmic(shown):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(10, numticks=6))
+        axes.yaxis.set_minor_locator(NullLocator())
+        low, high = axes.get_ylim()
+        if high / low < 100:
+            axes.set_ylim(10 ** np.floor(np.log10(low)), 10 ** np.ceil(np.log10(high)))
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+        low, high = axes.get_ylim()
+        least, most = shown.defaults.get("min"), 1.0 if percent else shown.defaults.get("max")
+        high = high if high > low else low + 1
+        if least is not None and (high <= least or abs(high - least) < 1e-9):
+            high = least + 1
+        axes.set_ylim(low if least is None else least, high if most is None else most)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: shown.text(float(value))))
+
+
+def _levels(shown: Shown, axes: Axes) -> None:
+    style = (shown.defaults["custom"].get("thresholdsStyle") or {}).get("mode", "off")
+    low, high = axes.get_ylim()
+    for step in shown.steps if style != "off" else []:
+        if step["value"] is not None and low <= step["value"] <= high and step["color"] != "transparent":
+            axes.axhline(step["value"], color=NAMED[step["color"]], lw=1.0, ls=(0, (5, 4)), alpha=0.9)
+
+
+def legend(shown: Shown, labels: list[str], colours: list[str]) -> None:
+    """Put names under the panel, as many as fit into its width."""
+    x, y = shown.x + 14, shown.y + shown.height - 14
+    for k, (label, colour) in enumerate(zip(labels, colours, strict=True)):
+        width = 30 + 6.1 * len(label)
+        if k >= _MOST_IN_LEGEND or x + width > shown.x + shown.width - 24:
+            shown.sheet.text(x, y, f"+{len(labels) - k}", color=TEXT, size=7.5, va="center")
+            return
+        shown.sheet.add_line(Line2D([x, x + 12], [y, y], color=colour, lw=2.6, solid_capstyle="round"))
+        shown.sheet.text(x + 17, y, label, color=TEXT, size=7.5, va="center")
+        x += width
