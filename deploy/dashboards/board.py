@@ -11,7 +11,8 @@ from deploy.dashboards.panels import DATASOURCE, RUNBOOKS, Built
 from deploy.dashboards.promql import of
 
 TAG = "nextact"
-RUNBOOKS_AT = "https://github.com/nextact/nextact/blob/main/deploy/runbooks"
+RUNBOOKS_AT = "/public/runbooks"
+"""Where compose.yaml has Grafana itself serve them; put the address in your repository's pages here."""
 ALERTS = 'ALERTS{alertname=~"Nextact.*",alertstate="firing"}'
 COLUMNS = 24
 

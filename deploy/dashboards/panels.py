@@ -119,11 +119,11 @@ def _last() -> common.ReduceDataOptions:
 
 
 def number(
-    title: str, query: Query, unit: str, about: About, levels: Levels, *, width: int = 4, decimals: int | None = None,
-    empty: str = "no traffic",
+    title: str, query: Query, unit: str, about: About, levels: Levels, *, width: int = 4, height: int = 4,
+    decimals: int | None = None, empty: str = "no traffic",
 ) -> Built:  # fmt: skip
     """Return a panel of one number, in the colour of its level, over its own history."""
-    panel = _framed(stat.Panel(), title, about, unit, levels, (width, 4)).with_target(target(query, "A"))
+    panel = _framed(stat.Panel(), title, about, unit, levels, (width, height)).with_target(target(query, "A"))
     if decimals is not None:
         panel.decimals(decimals)
     mode = shapes.BigValueColorMode.VALUE if levels == PLAIN else shapes.BigValueColorMode.BACKGROUND

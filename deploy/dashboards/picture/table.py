@@ -20,9 +20,6 @@ def draw(shown: Shown) -> None:
         return
     overrides = shown.panel["fieldConfig"]["overrides"]
     ways = {o["matcher"]["options"]: {p["id"]: p["value"] for p in o["properties"]} for o in overrides}
-        o["matcher"]["options"]: {p["id"]: p["value"] for p in o["properties"]}
-        for o in shown.panel["fieldConfig"]["overrides"]
-    }
     first, rest = 240.0, (shown.width - 264) / (len(table.columns) - 1)
     left = [shown.x + 14, *(shown.x + 14 + first + rest * k for k in range(len(table.columns) - 1))]
     y = shown.y + HEADING + 14
