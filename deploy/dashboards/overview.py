@@ -48,7 +48,7 @@ _WORKING = (
         empty="0",
     ),
     number(
-        "Answered within 250 ms, 5 min",
+        "Within 250 ms, 5 min",
         Query(_in_time("5m")),
         "percentunit",
         About(
@@ -187,7 +187,7 @@ _FOR_WHOM = (
         decimals=2,
     ),
     number(
-        "Better than shares of the past",
+        "Better than the baseline",
         Query(
             "1 - "
             + share(

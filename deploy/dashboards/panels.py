@@ -22,7 +22,15 @@ PLAIN: Levels = ((None, "blue"),)
 """No level of this means anything by itself."""
 
 COLOURS = {
-    "{{topic}}": {"views": "blue", "clicks": "yellow", "purchases": "green", "dead-letters": "red"},
+    "{{topic}}": {
+        "views": "blue",
+        "clicks": "yellow",
+        "purchases": "green",
+        "dead-letters": "red",
+        "next-actions": "blue",
+        "recommendations": "yellow",
+        "churn-risk": "purple",
+    },
     "{{action}}": {"view": "blue", "click": "yellow", "purchase": "green", "leave": "purple"},
     "{{band}}": {"low": "green", "medium": "orange", "high": "red", "none": "text"},
     "{{outcome}}": {"applied": "green", "duplicate": "orange", "redelivered": "blue"},
@@ -193,7 +201,7 @@ def bars(
     panel.orientation(shapes.VizOrientation.HORIZONTAL).show_unfilled(True).no_value("none")
     if most is not None:
         panel.max(most)
-    return panel.reduce_options(_last())
+    return _with_colours(panel, [query]).reduce_options(_last())
 
 
 def states(

@@ -38,7 +38,7 @@ _HEADLINE = (
         decimals=3,
     ),
     number(
-        "Better than shares of the past",
+        "Better than the baseline",
         Query(f"1 - {share(rate(_LOSS, window=SHOWN), rate(_FLOOR, window=SHOWN))}"),
         "percentunit",
         About(

@@ -26,7 +26,7 @@ def draw(shown: Shown) -> None:
         shown.sheet.add_patch(box)
     names = options["textMode"] == "name"
     text = "\n".join(each for each, _ in found) if names else shown.text(answer.last)
-    size = min(24.0, 1.35 * shown.width / max(8, len(max(text.split("\n"), key=len))))
+    size = min(24.0, 0.85 * shown.width / max(8, len(max(text.split("\n"), key=len))))
     middle = shown.y + HEADING + (shown.height - HEADING) * (0.42 if options["graphMode"] == "area" else 0.46)
     ink = "white" if filled else colour if not names else TEXT
     shown.sheet.text(
