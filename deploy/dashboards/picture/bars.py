@@ -19,7 +19,7 @@ def draw(shown: Shown) -> None:
     most = max(shown.defaults.get("max") or 0, *(value for _, value in found), 1e-12)
     names = 18 + 6.9 * max(len(label) for label, _ in found)
     room = shown.width - names - 96
-    pitch = min(34.0, (shown.height - HEADING - 14) / len(found))
+    pitch = min(48.0, (shown.height - HEADING - 14) / len(found))
     for k, (label, value) in enumerate(found):
         y = shown.y + HEADING + 8 + pitch * k
         colour = own.get(label, level(shown.steps, value))

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator, NullLocator
 
 from deploy.dashboards.picture.colours import NAMED, TEXT
 from deploy.dashboards.picture.shown import Shown
@@ -68,8 +68,10 @@ def limits(shown: Shown, axes: Axes, *, percent: bool) -> None:
         if high / low < 100:
             axes.set_ylim(10 ** np.floor(np.log10(low)), 10 ** np.ceil(np.log10(high)))
     else:
-        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
         low, high = axes.get_ylim()
+        binary = shown.defaults["unit"] == "bytes" and high > 1
+        step = 2 ** np.ceil(np.log2(high / 5)) if binary else 0.0
+        axes.yaxis.set_major_locator(MultipleLocator(step) if binary else MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
         least, most = shown.defaults.get("min"), 1.0 if percent else shown.defaults.get("max")
         high = high if high > low else low + 1
         if least is not None and (high <= least or abs(high - least) < 1e-9):
@@ -90,7 +92,7 @@ def legend(shown: Shown, labels: list[str], colours: list[str]) -> None:
     """Put names under the panel, as many as fit into its width."""
     x, y = shown.x + 14, shown.y + shown.height - 14
     for k, (label, colour) in enumerate(zip(labels, colours, strict=True)):
-        width = 30 + 6.1 * len(label)
+        width = 30 + 5.6 * len(label)
         if k >= _MOST_IN_LEGEND or x + width > shown.x + shown.width - 24:
             shown.sheet.text(x, y, f"+{len(labels) - k}", color=TEXT, size=7.5, va="center")
             return
