@@ -13,6 +13,7 @@ from deploy.dashboards.picture.shown import Shown
 
 Values: TypeAlias = npt.NDArray[np.float64]
 _MOST_IN_LEGEND = 9
+_ROUND_S = (15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400, 43_200, 86_400, 172_800)
 
 
 def draw(shown: Shown) -> None:
@@ -29,7 +30,7 @@ def draw(shown: Shown) -> None:
     if mode == "none":
         for (_, answer), colour in zip(found, colours, strict=True):
             axes.plot(answer.time_s, answer.value, color=colour, lw=1.4, solid_joinstyle="round")
-            if len(found) <= 4 and not _logarithmic(shown):
+            if len(found) <= 4 and "min" in shown.defaults:
                 axes.fill_between(answer.time_s, 0, answer.value, color=colour, alpha=0.07, lw=0)
     else:
         times = np.unique(np.concatenate([answer.time_s for _, answer in found]))
@@ -69,15 +70,21 @@ def limits(shown: Shown, axes: Axes, *, percent: bool) -> None:
             axes.set_ylim(10 ** np.floor(np.log10(low)), 10 ** np.ceil(np.log10(high)))
     else:
         low, high = axes.get_ylim()
-        binary = shown.defaults["unit"] == "bytes" and high > 1
-        step = 2 ** np.ceil(np.log2(high / 5)) if binary else 0.0
-        axes.yaxis.set_major_locator(MultipleLocator(step) if binary else MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+        step = _step(shown.defaults["unit"], float(high))
+        axes.yaxis.set_major_locator(MultipleLocator(step) if step else MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
         least, most = shown.defaults.get("min"), 1.0 if percent else shown.defaults.get("max")
         high = high if high > low else low + 1
         if least is not None and (high <= least or abs(high - least) < 1e-9):
             high = least + 1
         axes.set_ylim(low if least is None else least, high if most is None else most)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: shown.text(float(value))))
+
+
+def _step(unit: str, high: float) -> float:
+    """Return the distance of marks that are round in the unit; 0: round in tens."""
+    if unit == "bytes" and high > 1:
+        return float(2 ** np.ceil(np.log2(high / 5)))
+    return next((step for step in _ROUND_S if step >= high / 5), 604_800) if unit == "s" and high > 60 else 0
 
 
 def _levels(shown: Shown, axes: Axes) -> None:

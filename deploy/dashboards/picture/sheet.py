@@ -102,8 +102,8 @@ def _frame(sheet: Axes, board: dict[str, Any], wide: float, high: float, start_s
 
 
 def _save(figure: Figure, file: Path) -> None:
-    """Write the picture with 128 colours: enough for it, and a third of the bytes."""
+    """Write the picture with 255 colours: enough for it, and a third of the bytes."""
     raw = BytesIO()
     figure.savefig(raw, format="png", facecolor=figure.get_facecolor())
     file.parent.mkdir(parents=True, exist_ok=True)
-    Image.open(raw).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(file, optimize=True)
+    Image.open(raw).convert("RGB").quantize(255, dither=Image.Dither.NONE).save(file, optimize=True)
