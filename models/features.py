@@ -75,7 +75,8 @@ def table_rows(steps: Steps, utc_offset_h: int) -> Ints:
 
 
 @compiled
-def _gap_code(gap_ms: int) -> int:
+def gap_bin(gap_ms: int) -> int:
+    """Return the time bin of a gap, as `gap_code`."""
     if gap_ms < 0:
         return NO_GAP
     code, edge_ms = 0, _SECOND_MS
@@ -87,7 +88,7 @@ def _gap_code(gap_ms: int) -> int:
 @compiled
 def _gap_codes(gap_ms: Ints, codes: Ints) -> None:
     for k in range(len(gap_ms)):
-        codes[k] = _gap_code(gap_ms[k])
+        codes[k] = gap_bin(gap_ms[k])
 
 
 @compiled
@@ -97,7 +98,7 @@ def _table_rows(action: Ints, ts_ms: Ints, before_ms: Ints, context: Ints, utc_o
         if not (0 <= action[k] < len(ACTIONS) and 0 <= context[k] < CONTEXTS):
             raise ValueError("no such action or context")
         gap_ms = ts_ms[k] - before_ms[k] if before_ms[k] >= 0 else -1
-        rows[k, 0] = action[k] * GAPS + _gap_code(gap_ms)
+        rows[k, 0] = action[k] * GAPS + gap_bin(gap_ms)
         rows[k, 1] = hours_from + (ts_ms[k] // _HOUR_MS + utc_offset_h) % HOURS_OF_WEEK
         rows[k, 2] = hours_from + HOURS_OF_WEEK + context[k]
 

@@ -15,7 +15,7 @@ so is a duplicate of an event that has left the ring. Events of one millisecond 
 than RING of them one may be overtaken by so many though all come in order of time.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +60,8 @@ class Tally:
     duplicates: int = 0
     late: int = 0
     reordered: int = 0
+    fate: Ints = field(default_factory=lambda: np.zeros(0, np.int64), compare=False, repr=False, kw_only=True)
+    """What became of each event: a `Fate` [events]."""
 
 
 def apply(rows: Rows, events: Events, model: Predictor) -> Tally:
@@ -84,4 +86,4 @@ def apply(rows: Rows, events: Events, model: Predictor) -> Tally:
         row, action, ts_ms = row[counted], action[counted], ts_ms[counted]
     windows.add(rows, row, action, ts_ms)
     redelivered, duplicates, late, reordered, _ = np.bincount(fate, minlength=len(Fate)).tolist()
-    return Tally(len(row), redelivered, duplicates, late, reordered)
+    return Tally(len(row), redelivered, duplicates, late, reordered, fate=fate)

@@ -12,6 +12,7 @@ from safetensors.numpy import save as serialize
 
 from models.cells.sizes import NETWORKS, SERVED_NETWORK
 from models.features import CONTEXTS, GAPS, HOURS_OF_WEEK, TIME_BINS
+from models.reference import Reference
 from models.state import ACTIONS, HIDDEN, RESOLUTIONS, Floats
 from models.windows import BINS
 
@@ -74,6 +75,10 @@ SERVED = Heads(ACTIONS, TARGETS)
 _ADVICE = "train one with `nextact train EVENTS --out DIR`"
 
 
+NOT_VERSIONED = ("trained_at_ms", "reference")
+"""Fields of the card that tell of a model what is no part of it."""
+
+
 class ModelDirectoryError(Exception):
     """A model directory is missing or broken; the message says what to do."""
 
@@ -102,9 +107,11 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Fals
     churn: Churn = Churn()
     purchase_horizons_ms: tuple[int, ...] = (HOUR_MS, DAY_MS, 7 * DAY_MS)
     trained_until_ms: int = 0  # newest event time that training saw
+    trained_at_ms: int = 0  # when training ended, 0: not known
     metrics: dict[str, Any] = {}  # validation figures and the floors on the same rows
     data: dict[str, Any] = {}  # fingerprint of the training data: rows, users, items, first and last time, sha256
     command: str = ""
+    reference: Reference | None = None  # what live events are held against
 
     @property
     def heads(self) -> Heads:
@@ -229,6 +236,8 @@ def _check(directory: Path, card: Card, items: int, weights: dict[str, Floats]) 
 
 def _version(card: Card, items: list[str], weights: dict[str, Floats]) -> str:
     content = msgspec.to_builtins(msgspec.structs.replace(card, version=""))
+    for name in NOT_VERSIONED:  # nothing is predicted with them, and versions of nextact that know none agree
+        del content[name]
     for name, before in (("targets", TARGETS), ("returns", ())):
         if getattr(card, name) == before:
             del content[name]  # models from before there was a choice keep their version

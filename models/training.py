@@ -15,8 +15,9 @@ from models import checkpoint
 from models.calibration import calibrate
 from models.checkpoint import Standing
 from models.log import SPLITS, Log
-from models.model_directory import LEAVE, Card, Model
+from models.model_directory import LEAVE, NOT_VERSIONED, SERVED, Card, Model
 from models.network import LIMIT, Network
+from models.reference import Reference, reference
 from models.training_table import Parts, parts
 from models.updates import Options, Updates
 from models.validation import Validation
@@ -84,7 +85,8 @@ def train(
     validation = Validation(made, network.cell)
     _start_at_floors(network, validation)
     asked = to_builtins(msgspec.structs.replace(card, command="", data={})) | to_builtins(options)
-    del asked["epochs"]
+    for name in ("epochs", *NOT_VERSIONED):
+        del asked[name]
     marks = {"log": fingerprint(log)} | {name.replace("_", "-"): value for name, value in asked.items()}
     kept = None if folder is None else _Kept(folder, marks, resume)
     ended, stopped = _fit(Updates(network, made, options), validation, options, report, kept)
@@ -100,6 +102,7 @@ def train(
         returns=_returns(made),
         metrics=metrics,
         data=card.data | fingerprint(log),
+        reference=_reference(made, card),
     )
     return Model(card, made.items, network.export())
 
@@ -138,6 +141,23 @@ def _returns(made: Parts) -> tuple[float, ...]:
     back = np.flatnonzero(left & made.train.has_next.numpy()) + 1
     counts = np.bincount(made.action[back], minlength=len(made.heads.actions))
     return tuple((counts / max(int(left.sum()), 1)).tolist())
+
+
+def _reference(made: Parts, card: Card) -> Reference | None:
+    """Return what the training rows are like, of a model that can be served."""
+    if made.heads != SERVED:
+        return None
+    mine = made.log.split == SPLITS.index("train")
+    begins = made.steps.begins.numpy() | ~np.roll(mine, 1)
+    return reference(
+        made.action[mine],
+        made.log.ts_ms[mine],
+        begins[mine],
+        made.steps.item.numpy()[mine] > 0,
+        actions=len(made.heads.actions),
+        utc_offset_h=card.utc_offset_h,
+        leave_after_ms=card.leave_after_ms,
+    )
 
 
 class _Kept(NamedTuple):

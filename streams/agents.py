@@ -1,7 +1,6 @@
 """The agent of the three input topics and the timer of silence: plumbing between Kafka and `pipeline`."""
 
 import asyncio
-import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +17,7 @@ from streams.chunk.failure import fail_stop
 from streams.chunk.overlap import Overlap, Polled, Step, Written
 from streams.chunk.records import Batch, single_records
 from streams.chunk.table import ChunkTable
+from streams.gauges import Gauges
 from streams.metrics import Metrics
 from streams.options import Options
 from streams.outputs import Outputs
@@ -65,7 +65,8 @@ class UserEvents:
         topic = self._app.topic(*names, key_serializer="raw", value_serializer="raw")
         self._app.agent(topic, name="users")(self.chunks.consume)
         self._app.timer(rescore_interval_s, name="silence")(self._rescore_silent)
-        self._watch()
+        asked = (self._options.prefix, self._joined, self._settled, self._owned)
+        Gauges(self._app, self._table, self.chunks, *asked).register(self._metrics)
 
     def waits_for(self) -> str | None:
         """Say what must happen before events are answered here; None: nothing. Any thread may ask."""
@@ -106,18 +107,9 @@ class UserEvents:
         records: Counter[str] = Counter()
         for tp, part in polled.items():
             records[logical_name(tp.topic, self._options.prefix)] += len(part)
-        outputs = Counter({DEAD_LETTERS: len(result.dead_letters)})
-        for made in result.outputs:
-            outputs[made.topic] += len(made)
-        timestamps = np.concatenate([part.timestamps_ms for part in polled.values()])
-        self._metrics.chunk_handled(
-            records,
-            result.tally,
-            result.rejected,
-            outputs,
-            result.seconds | {"publish": seconds},
-            (_wall_ms() - timestamps) / 1000,
-        )
+        timestamps_ms = np.concatenate([part.timestamps_ms for part in polled.values()])
+        now_ms = _wall_ms()
+        self._metrics.chunk_handled(records, result, seconds, now_ms / 1000, (now_ms - timestamps_ms) / 1000)
 
     async def _rescore_silent(self) -> None:
         if not self._settled():
@@ -148,7 +140,7 @@ class UserEvents:
                 scored, made, changed = rescore(partition, keys, rows.rows[part], self._model, now_ms)
                 # first the outputs: a crash before the row is written repeats them under the same ids
                 await asyncio.gather(*[await self._app.batches.put(*written) for written in self._encoded(made)])
-                self._metrics.outputs_published(Counter({outputs.topic: len(outputs) for outputs in made}))
+                self._metrics.silence_scored(made, scored["band"][changed])
                 if users.partitions.get(partition) is not rows:
                     return  # rebalanced meanwhile
                 rows.write(keys, scored)
@@ -163,34 +155,13 @@ class UserEvents:
     def _settled(self) -> bool:
         return not self._app.should_stop and not self._app.rebalancing and not self._app.in_recovery
 
-    def _owned(self) -> list[int]:
-        changelog = self._table.changelog_topic_name
-        return sorted(tp.partition for tp in self._app.assignor.assigned_actives() if tp.topic == changelog)
-
-    def _watch(self) -> None:
-        """Let the gauges ask for themselves, also while the table is recovered and no timer runs."""
-        metrics, store = self._metrics, self._table.data
-        for topic in INPUTS:
-            metrics.lag.labels(topic).set_function(partial(self._lag, physical_name(topic, self._options.prefix)))
-        metrics.users.set_function(lambda: len(store))
-        metrics.partitions.set_function(lambda: len(self._owned()) if self._joined() else 0)
-        metrics.recovering.set_function(lambda: self._joined() and not self._settled())
-        metrics.recovery.set_function(lambda: (self._joined() and self._app.tables.recovery.took_s) or 0)
-        metrics.recovered.set_function(lambda: store.recovered)
-        metrics.stale.set_function(lambda: store.stale)
-        metrics.repaired.set_function(lambda: store.repaired)
-
     def _joined(self) -> bool:
         """Tell whether the group has given us anything yet; before, Faust's services must not be touched."""
         return bool(self._table.data.writer)
 
-    def _lag(self, topic: str) -> float:
-        """Return the records of a topic that are not handled yet; not a number where that is not known."""
-        if not self._joined() or not self._settled():
-            return math.nan
-        lags = self._app.consumer.lag()
-        owned = [tp for tp in self._app.consumer.assignment() if tp.topic == topic]
-        return float(sum(lags.get(tp, math.nan) for tp in owned))
+    def _owned(self) -> list[int]:
+        changelog = self._table.changelog_topic_name
+        return sorted(tp.partition for tp in self._app.assignor.assigned_actives() if tp.topic == changelog)
 
 
 def _wall_ms() -> int:

@@ -69,6 +69,12 @@ class KeyIndex:
     def __iter__(self) -> Iterator[bytes]:
         return map(self.key, range(self._count))
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that keys and slots take."""
+        text = int(self._start.array[self._count])
+        return text + (self._count + 1) * self._start.array.itemsize + self._tag.nbytes + self._place.nbytes
+
     def key(self, place: int) -> bytes:
         """Return the key of a place."""
         start, end = self._start.array[place : place + 2].tolist()

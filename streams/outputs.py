@@ -4,7 +4,7 @@ The JSON is that of the structs in `schemas.outputs`, encoded once with slots wh
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, Literal, NamedTuple
 
@@ -31,7 +31,7 @@ from schemas.outputs import (
 from schemas.topics import CHURN_RISK, INPUTS, NEXT_ACTIONS, RECOMMENDATIONS
 from streams.names import json_names
 from streams.options import Options
-from streams.slate_json import slates_json
+from streams.slate_json import places_by_reason, slates_json
 from streams.templates import Column, Template, slot, string_slot, value_slot
 from streams.texts import Picked, Texts, texts
 
@@ -61,6 +61,7 @@ class Outputs:
     ids: Texts
     as_of_ms: Ints
     values: Texts
+    places: tuple[int, ...] = ()  # of slates: number by why the item is there, see `slate_json.REASONS`
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -125,7 +126,8 @@ def outputs(users: Users, actions: Floats, curves: Curves, model: Predictor, opt
             "slate": slates_json(slates, model),
             "degradation": Picked(_DEGRADATIONS, slates.known.astype(np.int64)),
         }
-        made.append(_filled(_recommendation(version), users, about, recommendation))
+        filled = _filled(_recommendation(version), users, about, recommendation)
+        made.append(replace(filled, places=places_by_reason(slates)))
     return [*made, churn_outputs(users, curves, model)]
 
 

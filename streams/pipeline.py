@@ -18,6 +18,7 @@ import numpy as np
 from models.churn import score_event, score_silence
 from models.features import context_code
 from models.history import NO_EVENTS, Events, Tally, apply
+from models.observed import OBSERVED, count_changes, look, score
 from models.predictor import Predictor
 from models.state import Ints, Rows
 from models.survival import Curves
@@ -29,6 +30,7 @@ from streams.fetched import Fetched
 from streams.options import Options
 from streams.outputs import Output, Outputs, Users, churn_outputs, outputs
 from streams.plain_events import CONTEXT, ID, ITEM, TS_MS, plain_events
+from streams.senders import Senders, sender_column
 
 
 class Origin(NamedTuple):
@@ -67,6 +69,9 @@ class Result:
     dead_letters: list[Output] = field(default_factory=list)
     rejected: dict[tuple[str, str], int] = field(default_factory=dict)  # number by topic and reason
     tally: Tally = field(default_factory=Tally)
+    observed: Rows = field(default_factory=lambda: np.zeros(1, OBSERVED))
+    newest_ms: int = 0  # newest time of the events
+    senders: Senders = field(default_factory=Senders)
     seconds: dict[str, float] = field(default_factory=dict)  # by stage
 
     def records(self) -> list[Output]:
@@ -84,12 +89,20 @@ def process(chunk: Chunk, users: UserTable, model: Predictor, now_ms: int, optio
     watch.lap("decode")
     if arrived.keys:
         rows = _gather(arrived, users)
-        newest_ms = rows["newest_ms"].copy()
+        newest_ms, band = rows["newest_ms"].copy(), rows["band"].copy()
+        sample = look(rows, arrived.events, arrived.arrived_ms, model, now_ms, result.observed)
+        result.newest_ms = sample.newest_ms
         result.tally = apply(rows, arrived.events, model)
+        if arrived.sender is not None:
+            fate, ts_ms = result.tally.fate, arrived.events.ts_ms
+            result.senders.judged(arrived.sender, fate, ts_ms, arrived.arrived_ms, now_ms)
         watch.lap("update")
+        if len(sample.action):
+            score(model.heads(sample.states, sample.window_bins)[0], sample.action, result.observed)
         actions, hazards = model.heads(rows["now"], bins(rows))
         curves = Curves(hazards)
         score_event(rows, curves, model.card.churn, moved=rows["newest_ms"] > newest_ms)
+        count_changes(band, rows, result.observed)
         watch.lap("predict")
         result.outputs = outputs(Users(rows, arrived.keys, arrived.partition), actions, curves, model, options)
         result.changes = {p: Change(arrived.keys[part], rows[part]) for p, part in parts_of(arrived.partition)}
@@ -132,6 +145,8 @@ class _Arrived:
     keys: list[bytes]  # of each user; users of one partition stand together
     partition: Ints  # of each user
     events: Events
+    arrived_ms: Ints  # time of each event's record
+    sender: Ints | None = None  # code of who sent each event, None: nobody says
 
 
 def parts_of(partition: Ints) -> Iterator[tuple[int, slice]]:
@@ -160,7 +175,8 @@ def _decode(chunk: Chunk, model: Predictor, now_ms: int, options: Options, resul
     partition: list[int] = []
     row: list[int] = []
     action: list[int] = []
-    parts: list[tuple[Ints, Ints]] = []  # offsets, and what is in the events
+    parts: list[tuple[Fetched, Ints]] = []  # and what is in the events
+    senders: list[Ints | None] = []
     for number, group in groupby(sorted(chunk.items(), key=_partition), key=_partition):
         known: dict[bytes, int] = {}
         first = len(users)
@@ -168,16 +184,20 @@ def _decode(chunk: Chunk, model: Predictor, now_ms: int, options: Options, resul
             records, found = _accepted(origin, fetched, model, now_ms, options, result)
             row += [known.setdefault(key, first + len(known)) for key in records.key_list()]
             action.append(INPUTS.index(origin.topic))
-            parts.append((records.offsets, found))
+            parts.append((records, found))
+            senders.append(result.senders.arrived(fetched.headers, records.headers) if fetched.headers else None)
         users += known
         partition += [number] * len(known)
     if not users:
-        return _Arrived([], np.zeros(0, np.int64), NO_EVENTS)
+        return _Arrived([], np.zeros(0, np.int64), NO_EVENTS, np.zeros(0, np.int64))
     found = np.concatenate([each for _, each in parts], axis=1)
+    lengths = [len(records) for records, _ in parts]
+    arrived_ms = np.concatenate([records.timestamps_ms for records, _ in parts])
+    sender = sender_column(senders, lengths)
     columns = Events(
         row=np.array(row, np.int64),
-        action=np.repeat(action, [len(offsets) for offsets, _ in parts]),
-        offset=np.concatenate([offsets for offsets, _ in parts]),
+        action=np.repeat(action, lengths),
+        offset=np.concatenate([records.offsets for records, _ in parts]),
         ts_ms=found[TS_MS],
         item=found[ITEM],
         id=found[ID],
@@ -186,8 +206,10 @@ def _decode(chunk: Chunk, model: Predictor, now_ms: int, options: Options, resul
     if len(parts) > 1:
         # topics merged by event time, each in its own order: a late event stays behind what its topic delivered before
         reached = np.concatenate([np.maximum.accumulate(each[TS_MS]) for _, each in parts])
-        columns = columns.at(np.argsort(reached, kind="stable"))
-    return _Arrived(users, np.array(partition, np.int64), columns)
+        order = np.argsort(reached, kind="stable")
+        columns, arrived_ms = columns.at(order), arrived_ms[order]
+        sender = None if sender is None else sender[order]
+    return _Arrived(users, np.array(partition, np.int64), columns, arrived_ms, sender)
 
 
 def _partition(part: tuple[Origin, Fetched]) -> int:

@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     model: Path | None = None
     metrics_host: str = "127.0.0.1"
     metrics_port: Port = 9464
+    group_lag_interval_s: Annotated[float, Field(gt=0)] = 5.0
     slate_size: Annotated[int, Field(ge=0, le=500)] = 10  # 0: no recommendations
     max_poll_records: PositiveInt = 20_000
     compression: Literal["none", "lz4"] = "lz4"  # of outputs and changelog

@@ -12,7 +12,10 @@ from streams.names import item_names
 from streams.templates import Template, string_slot, value_slot
 from streams.texts import Bytes, Picked, Texts, texts, write_bytes
 
-_REASONS = texts([b"seen_before", b"predicted", b"popular"])
+REASONS = ("seen_before", "predicted", "popular")
+"""Why an item is in a slate: of the user's last events, predicted from them, or none of these is known."""
+
+_REASONS = texts([reason.encode() for reason in REASONS])
 _ITEM = Template(
     msgspec.json.encode(
         SlateItem(
@@ -39,6 +42,14 @@ def slates_json(slates: Slates, model: Predictor) -> Texts:
         }
     )
     return lists(items, np.bincount(user, minlength=len(slates.item)))
+
+
+def places_by_reason(slates: Slates) -> tuple[int, ...]:
+    """Return the number of places in slates for each of REASONS; one with nothing left to show has none."""
+    shown = slates.item >= 0
+    seen, known = (shown & slates.seen), shown[slates.known]  # of what was seen something is known
+    counts = [int(np.count_nonzero(each)) for each in (seen, known, shown)]
+    return counts[0], counts[1] - counts[0], counts[2] - counts[1]
 
 
 def lists(items: Texts, lengths: Ints) -> Texts:

@@ -12,6 +12,8 @@ from streams.key_index import KeyIndex, Spans
 from streams.texts import Bytes
 
 _EMPTY = empty_rows(1)
+_BANDS = 4
+_AT_ONCE = 20_000  # rows counted while others wait: less than a millisecond
 
 
 class PartitionRows:
@@ -52,6 +54,20 @@ class PartitionRows:
     def rows(self) -> Rows:
         """All rows, in order of their users' coming: a view, not to be kept, as the array moves when it grows."""
         return self._held.array[: len(self)].view(self._empty.dtype)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that rows and keys take."""
+        with self._lock:
+            return len(self) * self._plain.itemsize + self._index.nbytes
+
+    def bands(self) -> Ints:
+        """Return how many users are in each churn band, the first is none [4]: some at a time, as others wait."""
+        counts = np.zeros(_BANDS, np.int64)
+        for start in range(0, len(self), _AT_ONCE):
+            with self._lock:
+                _count_bands(self.rows, start, min(start + _AT_ONCE, len(self)), counts)
+        return counts
 
     def read(self, keys: Sequence[bytes]) -> Rows:
         """Return copies of the rows of these users, empty ones for those not known."""
@@ -96,6 +112,12 @@ class PartitionRows:
 
 
 @compiled
+def _count_bands(rows: Rows, start: int, end: int, counts: Ints) -> None:
+    for k in range(start, end):
+        counts[min(rows[k]["band"], len(counts) - 1)] += 1
+
+
+@compiled
 def _copy(data: Bytes, row: Ints, places: Ints, held: Bytes, size: int) -> None:
     for k in range(len(row)):
         source, target = data[row[k] : row[k] + size], held[places[k] * size : (places[k] + 1) * size]
@@ -116,6 +138,15 @@ class UserRows:
 
     def __len__(self) -> int:
         return sum(map(len, self.partitions.values()))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that rows and keys take; any thread may ask."""
+        return sum(rows.nbytes for rows in list(self.partitions.values()))
+
+    def bands(self) -> Ints:
+        """Return how many users are in each churn band, the first is none [4]; any thread may ask."""
+        return sum((rows.bands() for rows in list(self.partitions.values())), np.zeros(_BANDS, np.int64))
 
     def read(self, partition: int, keys: Sequence[bytes]) -> Rows:
         """Return copies of the rows of these users, empty ones for those not known."""

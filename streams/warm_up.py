@@ -37,11 +37,11 @@ class _Record(NamedTuple):
 
 
 def warm_up(model: Predictor, options: Options) -> None:
-    """Take events of a user who does not exist all the way, in memory: in order, then late, then silence."""
+    """Take events of a user who does not exist all the way, in memory: in order, late, in order, then silence."""
     began_s = time.perf_counter()
     options = replace(options, reject_unknown_items=False)  # the item is none of the model's
     users = UserRows()
-    for offset, late_ms in enumerate((0, 1)):
+    for offset, late_ms in enumerate((0, 1, -1)):
         value = b'{"event_id":"%d","user_id":"u","item_id":"i","ts_ms":%d}' % (offset, _NOW_MS - late_ms)
         chunk = {Origin(INPUTS[0], 0): fetched([_Record(b"u", value, (), _NOW_MS, offset)])}
         result = process(chunk, users, model, _NOW_MS, options)

@@ -2,6 +2,7 @@
 
 import gc
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from streams.chunk.watchdog import Watchdog
 from streams.clients import aiokafka_arguments, servers, ssl_context
 from streams.errors import ModelUnusable
 from streams.health import Health, serve
+from streams.logs import silence_clients
 from streams.metrics import Metrics
+from streams.metrics.group_lag import GroupLag
 from streams.options import Options
 from streams.settings import Settings
 from streams.topics import TABLE, check_topics
@@ -98,7 +101,7 @@ def make_app(settings: Settings, model: Predictor, metrics: Metrics, health: Hea
     chunks = events.chunks
     app.watchdog = Watchdog(settings.watchdog_s, chunks.underway, lambda: chunks.acknowledged)
     health.live, health.ready = app.watchdog.trouble, events.waits_for
-    metrics.model.info({"name": model.card.name, "version": model.card.version})
+    metrics.model_loaded(model.card, time.time())
     return app
 
 
@@ -117,6 +120,10 @@ def run(settings: Settings) -> None:
     with tempfile.TemporaryDirectory(prefix="nextact-") as folder, threadpool_limits(1):
         warm_up(model, options(settings))
         app = make_app(settings, model, metrics, health, Path(folder))
+        silence_clients()  # what fails there is said once, in words of ours
+        lag = GroupLag(settings)
+        metrics.asked["nextact_group_lag_records"].ask = lag.values
+        lag.start()
         _log.info("worker starts", model=model.card.version, metrics_port=server.server_port, group=app.conf.id)
         worker = faust.Worker(app, override_logging=False, redirect_stdouts=False, quiet=True)
         worker.spinner = None  # it writes escapes to the log

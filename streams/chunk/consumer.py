@@ -46,6 +46,8 @@ class ChunkConsumer(driver.Consumer):
         self._one_at_a_time = asyncio.Lock()
         self._underway: set[Any] = set()  # messages handed on and not acknowledged: Faust counts only what it took
         self._handing_on: set[asyncio.Future[None]] = set()
+        self.dropped = 0  # records that were fetched in vain
+        self.revoked_s: float | None = None  # when partitions were last taken back
 
     def _new_consumer_thread(self) -> FetchThread:
         return FetchThread(self, loop=self.loop, beacon=self.beacon)
@@ -75,6 +77,7 @@ class ChunkConsumer(driver.Consumer):
 
     def _forget(self) -> None:
         """Drop what was fetched and not handed on: positions have moved, it comes again."""
+        self.dropped += len(self._alignment) + sum(_records(message.value) for message in self._underway)
         self._alignment.clear()
         self._next_offset.clear()
         self._handed_on.clear()
@@ -87,6 +90,7 @@ class ChunkConsumer(driver.Consumer):
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Commit before Faust forgets the acknowledged offsets, and only then waits for the agents."""
+        self.revoked_s = time.monotonic()
         await self.commit()
         for tp in revoked:
             self._next_offset.pop(tp, None)  # with it the next owner's offsets could be taken back
@@ -201,6 +205,7 @@ class ChunkConsumer(driver.Consumer):
             fetched = {}
             await self._wait_for_room()
         if not self._may_hand_on(generation):
+            self.dropped += _records({tp: records for tp, records in fetched.items() if not self._is_changelog_tp(tp)})
             return  # a seek follows always
         inputs = {}
         for tp, records in fetched.items():
@@ -336,3 +341,7 @@ class ChunkConsumer(driver.Consumer):
                 done = self._new_offset(tp) or self._committed_offset[tp] or 0
                 lags[tp] = max(state.highwater - done, 0)
         return lags
+
+
+def _records(fetched: Mapping[TP, Fetched]) -> int:
+    return sum(map(len, fetched.values()))

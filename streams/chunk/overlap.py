@@ -5,6 +5,7 @@ is never passed by the next.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -64,12 +65,18 @@ class Overlap(Generic[T]):
         self._app, self._table, self._compute, self._done = app, table, compute, done
         self._lock = asyncio.Lock()  # rows are read, and new ones not yet on their way to the changelog
         self._writing: asyncio.Future[None] | None = None
-        self._taken = False
+        self._taken_s: float | None = None  # since when a chunk waits or is being computed
+        self._written_s: float | None = None  # since when the one that is being written was taken
         self.acknowledged = 0
 
     def underway(self) -> bool:
         """Tell whether a chunk was taken and is not acknowledged: it waits, is being computed, or written."""
-        return self._taken or (self._writing is not None and not self._writing.done())
+        return self._taken_s is not None or (self._writing is not None and not self._writing.done())
+
+    def age_s(self) -> float:
+        """Return for how long the oldest chunk has been underway, 0 if none is; any thread may call it."""
+        began_s = self._written_s or self._taken_s  # that of the older one first
+        return 0.0 if began_s is None else time.monotonic() - began_s
 
     @asynccontextmanager
     async def paused(self) -> AsyncIterator[None]:
@@ -83,12 +90,12 @@ class Overlap(Generic[T]):
         """Take the chunks of a stream, each until it is acknowledged."""
         try:
             async for event in stream.noack().events():
-                self._taken = True
+                self._taken_s = time.monotonic()
                 try:
                     async with self._lock:
                         await self._take(event)
                 finally:
-                    self._taken = False
+                    self._taken_s = None
         except Exception as error:  # noqa: BLE001 - a bug: end before the chunk is acknowledged
             self._failed(error)
 
@@ -101,6 +108,7 @@ class Overlap(Generic[T]):
         kept = [kept for change in step.changes if (kept := self._table.keep(*change))]
         if self._writing is not None:
             await self._writing
+        self._written_s = self._taken_s
         self._writing = asyncio.ensure_future(self._write(event, step, kept))
 
     async def _write(self, event: Any, step: Step[T], kept: Sequence[Kept]) -> None:  # noqa: ANN401 - Faust's event
@@ -118,6 +126,7 @@ class Overlap(Generic[T]):
             self._failed(error)
             raise  # no later chunk may be acknowledged
         self.acknowledged += 1
+        self._written_s = None
         event.ack()
 
     def _packed(self, step: Step[T], kept: Sequence[Kept]) -> tuple[list[list[Batch]], list[Written]]:

@@ -38,6 +38,12 @@ class Batch:
     records: int
     codec: int = 0
 
+    @property
+    def size(self) -> int:
+        """Bytes that it takes with its head."""
+        size: int = _HEAD + len(self.data)
+        return size
+
     def compressed(self) -> "Batch":
         """Return the batch in LZ4, as the fastest level makes it."""
         # Kafka wants independent blocks

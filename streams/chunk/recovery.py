@@ -25,6 +25,7 @@ class ChunkRecovery(Recovery):
 
     started_s: float | None = None
     took_s: float | None = None
+    ready_s: float | None = None  # when events were last let through
     _cpu_s = 0.0  # of the recovery; while it lasts, what the process had used before
 
     @Service.task
@@ -63,6 +64,13 @@ class ChunkRecovery(Recovery):
         if self.started_s is not None and self.took_s is None:
             self.took_s, self._cpu_s = time.monotonic() - self.started_s, time.process_time() - self._cpu_s
 
+    def remaining(self) -> int:
+        """Return how many offsets of the changelog are still to be read; any thread may call it."""
+        if not self.in_recovery:
+            return 0
+        read, ends = dict(self.active_offsets), dict(self.active_highwaters)
+        return sum(max((ends.get(tp) or 0) - (read.get(tp) or 0), 0) for tp in list(self.active_tps))
+
     def on_changelog_records(self, tp: TP, records: Fetched) -> None:
         """Take in records that were fetched from one changelog partition."""
         if tp not in self.active_tps or not self.in_recovery:
@@ -85,6 +93,7 @@ class ChunkRecovery(Recovery):
         _give_back()
         owned = sorted(tp.partition for tp in self.active_tps)
         users = sum(len(table.data) for table in self.tables.values())
+        self.ready_s = time.monotonic()
         took_s, cpu_s = round(self.took_s or 0, 2), round(self._cpu_s, 2)
         _log.info("ready", partitions=owned, users=users, recovery_s=took_s, recovery_cpu_s=cpu_s)
 

@@ -61,6 +61,7 @@ class ChunkStore(Store):
         self.overwritten: dict[int, set[bytes]] = {}  # users whose last record is not the owner's
         self.generation, self.writer = 0, b""
         self.stale = self.recovered = self.repaired = 0
+        self.rebalances = self.logged_bytes = 0
 
     def __getitem__(self, key: bytes) -> Any:  # noqa: ANN401
         for rows in self.users.partitions.values():
@@ -147,6 +148,7 @@ class ChunkStore(Store):
         if generation_id != self.generation + 1:
             keep = set()  # we missed a generation
         self.generation, self.writer = generation_id, os.urandom(ID_BYTES)
+        self.rebalances += 1
         for mapping in (self.users.partitions, self.offsets, self.owner, self.overwritten):
             for partition in set(mapping) - keep:
                 del mapping[partition]
@@ -303,12 +305,14 @@ class ChunkTable(faust.Table):
         if self.data.writer != kept.writer:
             return _nothing()  # rebalanced meanwhile: what this writer writes now would be ignored
         written = await self.app.batches.put(self.changelog_topic_name, kept.partition, batches)
-        return self._follow(kept.partition, kept.mine, kept.writer, written)
+        size = sum(batch.size for batch in batches)
+        return self._follow(kept.partition, kept.mine, kept.writer, written, size)
 
     async def _follow(
-        self, partition: int, mine: PartitionRows, writer: bytes, written: Awaitable[Sequence[Sent]]
+        self, partition: int, mine: PartitionRows, writer: bytes, written: Awaitable[Sequence[Sent]], size: int
     ) -> None:
         store, followed = self.data, list(await written)
+        store.logged_bytes += size
         last = store.offsets.get(partition, -1)
         while followed:
             if store.writer != writer or store.users.partitions.get(partition) is not mine:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
-from time import monotonic
+from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -139,7 +139,8 @@ def train(
                 except ValueError as error:
                     raise NextactError(f"{file}: {error}") from None
                 asked.finish()
-                model = save(model, out)
+                card = msgspec.structs.replace(model.card, trained_at_ms=time_ns() // 1_000_000)
+                model = save(msgspec.structs.replace(model, card=card), out)
         except (KeyboardInterrupt, SystemExit):  # the first is of a library that takes signals itself
             asked.finish()
             asked.ask()

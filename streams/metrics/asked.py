@@ -1,6 +1,5 @@
 """Metrics that are worked out when they are scraped: counting costs no more than an addition to an array."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
 
@@ -20,13 +19,12 @@ class Asked(Collector):
         described: the metric.
 
     Attributes:
-        ask: returns its values, and may be called by any thread; to be set. Before, a counter is 0 and a gauge is NaN.
+        ask: returns its values, and may be called by any thread; to be set. Before, they are 0.
     """
 
     def __init__(self, described: Described) -> None:
         self._described = described
-        nothing = 0.0 if described.kind == "counter" else math.nan
-        before = dict.fromkeys(product(*described.labels.values()), nothing)
+        before = dict.fromkeys(product(*described.labels.values()), 0.0)
         self.ask: Callable[[], Values] = lambda: before
 
     def describe(self) -> Iterable[Metric]:

@@ -11,6 +11,7 @@ from models.churn import BANDS
 from models.state import ACTIONS
 from schemas.events import Reason
 from schemas.topics import DEAD_LETTERS, INPUTS, OUTPUTS
+from streams.slate_json import REASONS
 
 Kind: TypeAlias = Literal["counter", "gauge", "histogram", "info"]
 
@@ -18,7 +19,7 @@ OUTCOMES = ("applied", "duplicate", "redelivered")
 STAGES = ("decode", "update", "predict", "answer", "encode", "publish")
 FEATURES = ("action", "gap", "hour", "known_item")
 NO_BAND = "none"
-SLATE_SOURCES = ("seen_before", "predicted", "popular")
+SLATE_SOURCES = REASONS
 CONFIDENCES = ("0.2", "0.4", "0.6", "0.8", "1.0")
 """Upper edges of the bins of the largest probability."""
 

@@ -71,7 +71,7 @@ class Faust(SimpleNamespace):
         self.consumer._unacked_messages, self.consumer._waiting_for_ack = set(), None
         self.consumer._underway, self.consumer._handing_on = set(), set()
         self.consumer._active, self.consumer._active_inputs = set(), set()
-        self.consumer._sought = 1
+        self.consumer._sought, self.consumer.dropped = 1, 0
         self.consumer._went_back_s, self.consumer._committed_offset = {}, {VIEWS: None}
         self.consumer._room_made, self.consumer._one_at_a_time = asyncio.Event(), asyncio.Lock()
 
@@ -265,8 +265,10 @@ def test_nothing_is_said_to_be_handled_of_what_was_fetched_before_positions_move
         faust.consumer.flow_active = True
         faust.app.consumer_generation_id = 2
         faust.client._position = 3  # of records that a fetch brought and nobody took
+        assert consumer.dropped == 0
         await consumer._fetch()
         assert consumer._new_offset(VIEWS) == 2
+        assert consumer.dropped == 1, "what waited comes again"
 
     asyncio.run(run())
 
@@ -325,6 +327,17 @@ def test_recovery_goes_as_far_as_its_marker_also_if_the_broker_that_is_asked_doe
     recovery.actives_for_table = {table: {known, behind}}
     asyncio.run(recovery._build_highwaters(None, {known, behind}, ends, "active"))
     assert ends == {known: 6, behind: 7}
+
+
+def test_what_is_left_of_a_recovery_is_that_of_the_partitions_that_are_ours() -> None:
+    recovery, mine, other = object.__new__(ChunkRecovery), TP("log", 0), TP("log", 1)
+    recovery.in_recovery, recovery.active_tps = True, {mine}
+    recovery.active_offsets, recovery.active_highwaters = Counter({mine: 4, other: 1}), Counter({mine: 6, other: 9})
+    assert recovery.remaining() == 2
+    recovery.active_offsets[mine] = 6
+    assert recovery.remaining() == 0
+    recovery.in_recovery, recovery.active_offsets[mine] = False, 1
+    assert recovery.remaining() == 0
 
 
 def test_changelog_that_begins_with_a_row_was_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:

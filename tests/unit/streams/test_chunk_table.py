@@ -157,7 +157,8 @@ def test_what_comes_between_a_write_and_its_repair_is_repaired_too(store: ChunkS
         return [Sent(3, 2), Sent(5, 1)]  # three records of others before them, six before what repairs those
 
     table: Any = SimpleNamespace(data=store, _repair=repair)
-    asyncio.run(ChunkTable._follow(table, 0, rows, store.writer, written()))
+    asyncio.run(ChunkTable._follow(table, 0, rows, store.writer, written(), 70))
+    assert store.logged_bytes == 70
     assert asked == [(0, 3), (6, 12)]
     assert store.offsets == {0: 13}
 

@@ -35,10 +35,10 @@ def served() -> Iterator[tuple[Metrics, Health, int]]:
 
 def test_metrics_are_read_over_http(served: tuple[Metrics, Health, int]) -> None:
     metrics, _, port = served
-    metrics.outputs_published({"churn-risk": 7})
+    metrics.ask("nextact_users", lambda: 7.0)
     code, text = ask(port, "/metrics")
     assert code == 200
-    assert 'nextact_outputs_total{topic="churn-risk"} 7.0' in text
+    assert "nextact_users 7.0" in text
 
 
 def test_worker_that_starts_is_live_and_not_ready(served: tuple[Metrics, Health, int]) -> None:

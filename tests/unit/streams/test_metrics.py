@@ -1,6 +1,8 @@
 """What Prometheus reads, against what was handled."""
 
+import math
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -11,13 +13,17 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from models.history import Tally
+from models.features import TIME_BINS
+from models.model_directory import Card
+from models.reference import Reference
+from models.state import ACTIONS
 from schemas.events import Reason
 from streams.metrics.catalogue import CATALOGUE
 from streams.metrics.worker import BACKFILL_S, LATENCY_BUCKETS_S, Metrics
-from streams.pipeline import Origin
+from streams.pipeline import Origin, Result
 from streams.user_rows import UserRows
 
+NOW_S = 1_700_000_000.0
 LATENCY = "nextact_event_to_output_seconds"
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -37,17 +43,16 @@ def total(samples: Samples, name: str, **labels: str) -> float:
     return sum(value for (n, have), value in samples.items() if n == name and set(labels.items()) <= set(have))
 
 
+def count(metrics: Metrics, result: Result, ages_s: Sequence[float], topic: str = "views") -> None:
+    """Count a chunk with a record of each of these ages, as the agent does."""
+    records = {topic: len(ages_s)} if ages_s else {}
+    metrics.chunk_handled(records, result, 0.002, NOW_S, np.array(ages_s, np.float64))
+
+
 def handled(metrics: Metrics, users: UserRows, chunk: dict[Origin, list[InputRecord]]) -> None:
     """Handle a chunk and count it as the agent does."""
-    result = handle(users, chunk)
-    metrics.chunk_handled(
-        Counter({origin.topic: len(records) for origin, records in chunk.items()}),
-        result.tally,
-        result.rejected,
-        Counter(output.topic for output in result.records()),
-        result.seconds,
-        np.full(sum(map(len, chunk.values())), 0.003),
-    )
+    records = Counter({origin.topic: len(records) for origin, records in chunk.items()})
+    metrics.chunk_handled(records, handle(users, chunk), 0.002, NOW_S, np.full(records.total(), 0.003))
 
 
 def test_records_are_the_sum_of_what_became_of_them() -> None:
@@ -96,7 +101,7 @@ def test_latencies_of_whole_chunks_are_what_a_histogram_would_have_counted(chunk
     metrics, registry = Metrics(), CollectorRegistry()
     histogram = Histogram(LATENCY, "one by one", buckets=LATENCY_BUCKETS_S, registry=registry)
     for ages in chunks:
-        metrics.chunk_handled({}, Tally(), {}, {}, {}, np.array(ages, np.float64))
+        count(metrics, Result(), ages)
         for age in ages:
             if age < BACKFILL_S:
                 histogram.observe(max(age, 0))
@@ -109,14 +114,14 @@ def test_latencies_of_whole_chunks_are_what_a_histogram_would_have_counted(chunk
 
 def test_record_from_a_backlog_or_without_time_has_no_latency() -> None:
     metrics = Metrics()
-    metrics.chunk_handled({"views": 3}, Tally(), {}, {}, {}, np.array([0.5, BACKFILL_S, 1.7e9]))
+    count(metrics, Result(), [0.5, BACKFILL_S, 1.7e9])
     assert total(exposed(metrics.registry), f"{LATENCY}_count") == 1
 
 
 def test_two_workers_in_one_process_count_for_themselves() -> None:
     one, other = Metrics(), Metrics()
-    one.outputs_published({"churn-risk": 7})
-    assert total(exposed(other.registry), "nextact_outputs_total") == 0
+    count(one, Result(), [0.0] * 7)
+    assert [total(exposed(each.registry), "nextact_records_total") for each in (one, other)] == [7, 0]
 
 
 def test_every_metric_of_the_catalogue_is_scraped_and_no_other() -> None:
@@ -132,3 +137,42 @@ def test_labels_take_few_values() -> None:
     for described in CATALOGUE.values():
         for label, values in described.labels.items():
             assert len(values) < 10 or (label, values) == ("reason", tuple(Reason)), (described.name, label)
+
+
+def test_what_chunks_tell_adds_up() -> None:
+    metrics, users = Metrics(), UserRows()
+    handled(metrics, users, {VIEWS: [event_record(ts_ms=START_MS), event_record(ts_ms=START_MS + 1, offset=1)]})
+    handled(metrics, users, {CLICKS: [event_record(item="unheard of", ts_ms=START_MS + 2000, offset=2)]})
+    samples = exposed(metrics.registry)
+    assert total(samples, "nextact_conflated_total") == 1
+    assert total(samples, "nextact_predictions_scored_total") == 1
+    assert total(samples, "nextact_observed_actions_total", action="click") == 1
+    assert sum(total(samples, "nextact_predicted_actions_total", action=a) for a in ACTIONS) == pytest.approx(1)
+    assert total(samples, "nextact_prediction_log_loss_total") > 0
+    assert total(samples, "nextact_confidence_scored_total") == 1
+    assert total(samples, "nextact_unknown_items_total", topic="clicks") == 1
+    assert total(samples, "nextact_slate_places_total") == 20
+    assert total(samples, "nextact_churn_changes_total") >= 1
+    assert samples["nextact_last_answer_timestamp_seconds", ()] == NOW_S
+    assert math.isnan(samples["nextact_baseline_log_loss_total", ()])
+    assert math.isnan(samples["nextact_input_drift", (("feature", "gap"),)])
+
+
+def test_model_says_when_it_was_trained_and_what_is_to_be_beaten() -> None:
+    metrics, users = Metrics(), UserRows()
+    counts = Reference(action=(3, 1, 0), gap=(1,) * TIME_BINS, hour=(1,) * 24, known_item=(1, 1), next_action=(6, 3, 0))
+    metrics.model_loaded(Card(name="m", trained_at_ms=5_000, reference=counts), now_s=7.0)
+    handled(metrics, users, {VIEWS: [event_record(ts_ms=START_MS)]})
+    handled(metrics, users, {CLICKS: [event_record(ts_ms=START_MS + 2000)]})
+    samples = exposed(metrics.registry)
+    assert samples["nextact_model_trained_timestamp_seconds", ()] == 5
+    assert samples["nextact_model_loaded_timestamp_seconds", ()] == 7
+    assert samples["nextact_baseline_log_loss_total", ()] == pytest.approx(-math.log(3.5 / 10.5))
+
+
+def test_churn_bands_that_silence_changed_are_counted() -> None:
+    metrics = Metrics()
+    metrics.silence_scored([], np.array([2, 3, 3], np.uint8))
+    samples = exposed(metrics.registry)
+    changes = [total(samples, "nextact_churn_changes_total", band=band) for band in ("low", "medium", "high")]
+    assert changes == [0, 1, 2]

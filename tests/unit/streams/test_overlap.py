@@ -109,14 +109,20 @@ def test_next_chunk_is_computed_before_this_one_is_acknowledged_and_written_afte
         assert [line for line in job.log if line[-1] == "2"] == ["compute 2", "keep 2"]
         assert job.log.index("keep 1") < job.log.index("compute 2")
         assert stream.acks == []
+        age_s = job.overlap.age_s()
+        assert 0.05 < age_s < 5
+        await asyncio.sleep(0.01)
+        assert job.overlap.age_s() > age_s  # the older chunk's, though the other was taken since
         job.acknowledged[1].set()
         await job.until("handed over 2")
         assert stream.acks == [1]
+        assert job.overlap.age_s() > 0
         job.acknowledged[2].set()
         await job.until("done 2")
         await consuming
         assert stream.acks == [1, 2]
         assert job.threads == {False}
+        assert (job.overlap.age_s(), job.overlap.underway()) == (0, False)
 
     asyncio.run(run())
 

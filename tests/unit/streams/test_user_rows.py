@@ -70,3 +70,19 @@ def test_partitions_do_not_share_users() -> None:
     assert users.read(3, [b"a"])["newest_ms"].tolist() == [2]
     assert users.read(1, [b"a"])["newest_ms"].tolist() == [0]
     assert len(users) == 3
+
+
+def test_users_are_counted_by_churn_band() -> None:
+    users, rows = UserRows(), empty_rows(50_000)
+    rows["band"] = np.arange(50_000) % 4
+    users.write(0, [b"%d" % k for k in range(50_000)], rows)
+    users.write(1, [b"a", b"b"], numbered(0, 2))
+    assert users.bands().tolist() == [12_502, 12_500, 12_500, 12_500]
+    assert UserRows().bands().tolist() == [0, 0, 0, 0]
+
+
+def test_memory_is_that_of_rows_and_keys() -> None:
+    users = UserRows()
+    users.write(0, [b"%05d" % k for k in range(10_000)], empty_rows(10_000))
+    per_user = users.nbytes / 10_000
+    assert 768 + 5 + 4 + 5 / 0.8 <= per_user <= 768 + 5 + 4 + 5 / 0.6
