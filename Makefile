@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 NODE := tests/node/node_modules/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test long property fuzz chaos check format node tools peers clean
+.PHONY: help demo test long property fuzz chaos check format node tools peers results clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ fuzz: $(READY) ## Feed random bytes to decoder and chunk: make fuzz N=1000000 SE
 
 chaos: $(READY) ## Kill and pause brokers and workers on a real cluster: make chaos N=20 SEED=1, with KAFKA_HOME
 	PYTHONPATH=tests $(BIN)/python -m chaos --faults $(or $(N),20) --seed $(or $(SEED),1) $(ARGS)
+
+results: $(READY) ## Run what docs/results.md tells, once: NEXTACT_DATA=DIR, ARGS="--only cdnow,jd --seeds 1"
+	@PYTHONPATH=tests $(BIN)/python -m results $(ARGS)
 
 check: $(READY) ## Lint, formatting, types, direction of imports
 	$(BIN)/ruff check .
