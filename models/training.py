@@ -17,6 +17,7 @@ from models.checkpoint import Standing
 from models.log import SPLITS, Log
 from models.model_directory import LEAVE, NOT_VERSIONED, SERVED, Card, Model
 from models.network import LIMIT, Network
+from models.peers import ALONE, Peers
 from models.reference import Reference, reference
 from models.training_table import Parts, parts
 from models.updates import Options, Updates
@@ -49,6 +50,7 @@ def train(
     *,
     folder: Path | None = None,
     resume: bool = False,
+    peers: Peers = ALONE,
 ) -> Model:
     """Learn a model from a log.
 
@@ -58,7 +60,8 @@ def train(
     averaging, 1992), so that the training may end at any time: with the best average so far, when a report returns
     False. When validation gets no better the learning rate falls and the best weights are taken up again, a few times.
     In the end the heads are calibrated on validation rows; the card's figures of these are from before, those of
-    calibration from both. The same log, options, machine and number of threads give the same model, resumed or not.
+    calibration from both. The same log, options, machine and number of threads in all processes give the same model,
+    resumed or not.
 
     Args:
         log: sequences; test and context rows are history only.
@@ -68,12 +71,16 @@ def train(
         report: told of the progress.
         folder: where to keep a checkpoint after each epoch until the training has ended by itself.
         resume: go on from the checkpoint there.
+        peers: processes that train with this one, on the same log; the first judges, calibrates and writes.
 
     Raises:
         ValueError: the log is too small to learn from, or there is no such training to resume.
         OSError: the checkpoint cannot be written.
     """
     options = options or Options()
+    digest = [float(int(fingerprint(log)["sha256"][:12], 16))]
+    if not peers.agree(peers.of_first(digest) == digest):
+        raise ValueError("the processes have read different logs")
     made = parts(
         log,
         utc_offset_h=card.utc_offset_h,
@@ -88,9 +95,12 @@ def train(
     for name in ("epochs", *NOT_VERSIONED):
         del asked[name]
     marks = {"log": fingerprint(log)} | {name.replace("_", "-"): value for name, value in asked.items()}
+    marks["number of processes"] = peers.size
     kept = None if folder is None else _Kept(folder, marks, resume)
-    ended, stopped = _fit(Updates(network, made, options), validation, options, report, kept)
+    ended, stopped = _fit(Updates(network, made, options, peers), validation, options, report, kept, peers)
     network.load_state_dict(ended.best)
+    if peers.rank:
+        return Model(card, made.items, network.export())
     metrics = {"validation": validation.metrics(network.on_grid()), "history": ended.history, "stopped": stopped}
     metrics["calibration"] = calibrate(network, made, validation)
     judged = log.split <= SPLITS.index("validation")
@@ -169,33 +179,40 @@ class _Kept(NamedTuple):
 
 
 def _fit(
-    updates: Updates, validation: Validation, options: Options, report: Report, kept: _Kept | None
+    updates: Updates, validation: Validation, options: Options, report: Report, kept: _Kept | None, peers: Peers
 ) -> tuple[Standing, bool]:
-    """Train and return where the training stands at its end, and whether a report stopped it."""
+    """Train and return where the training stands at its end, and whether a report stopped it, of any process."""
+    writes = kept is not None and peers.rank == 0
     now = Standing(0, nan, checkpoint.copied(updates.average), inf, 0, 0, 0, [])
     if kept is not None and kept.resume:
         now = checkpoint.read(kept.folder, kept.of, updates)
-    elif kept is not None:
+    elif kept is not None and writes:
         checkpoint.remove(kept.folder)
     while now.epoch < updates.epochs and now.falls <= options.falls:
         epoch, share, loss, go_on = now.epoch + 1, 1.0, nan, True
         for share, loss in updates.epoch():
-            go_on = report(Progress(epoch, updates.epochs, share, loss, now.validation_loss, now.best_loss))
+            told = Progress(epoch, updates.epochs, share, loss, now.validation_loss, now.best_loss)
+            go_on = peers.agree(report(told))
             if not go_on:
                 break
-        now = _judged(now, updates, validation, options, loss)
-        if share == 1 and kept is not None:
+        now = _judged(now, updates, validation, options, loss, peers)
+        updates.level()
+        if share == 1 and kept is not None and writes:
             checkpoint.write(kept.folder, kept.of, now, updates)
-        if not go_on or not report(Progress(epoch, updates.epochs, 1.0, loss, now.validation_loss, now.best_loss)):
+        end = Progress(epoch, updates.epochs, 1.0, loss, now.validation_loss, now.best_loss)
+        if not go_on or not peers.agree(report(end)):
             return now, True
-    if kept is not None:
+    if kept is not None and writes:
         checkpoint.remove(kept.folder)
     return now, False
 
 
-def _judged(now: Standing, updates: Updates, validation: Validation, options: Options, loss: float) -> Standing:
+def _judged(
+    now: Standing, updates: Updates, validation: Validation, options: Options, loss: float, peers: Peers
+) -> Standing:
     """Return where the training stands after an epoch of this loss; let the learning rate fall if it is time."""
     validation_loss, heads = validation.judged(updates.average.on_grid())
+    [validation_loss] = peers.of_first([validation_loss])  # by which all of them decide
     judged = None if isnan(validation_loss) else validation_loss
     told = {"epoch": now.epoch + 1, "loss": loss, "validation_loss": judged, "heads": heads}
     now = now._replace(epoch=now.epoch + 1, validation_loss=validation_loss, history=[*now.history, told])

@@ -1,4 +1,4 @@
-"""Updates of the weights: a piece of every lane at a time, the lanes shared out among threads."""
+"""Updates of the weights: a piece of every lane at a time, the lanes shared out among threads and processes."""
 
 import copy
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from models import lanes
 from models.network import Network
 from models.objective import Dropout, losses, run, weighted
+from models.peers import ALONE, Peers
 from models.training_table import Parts
 
 _VISITS = 20_000_000  # events seen over all epochs at most, where the number of epochs is not given
@@ -31,7 +32,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How to train; the defaults grow with the log."""
 
     seed: int = 0
-    threads: int = 1
+    threads: int = 1  # of each process
     epochs: int | None = None  # at most; None: by the number of events
     patience: int = 90  # updates without a better validation before the learning rate falls, and at least two epochs
     falls: int = 1  # times that the learning rate falls before the end
@@ -70,10 +71,11 @@ class Updates:
         network: its weights are changed in place.
         log: ready for training.
         options: how to train.
+        peers: processes to share the lanes with.
     """
 
-    def __init__(self, network: Network, log: Parts, options: Options) -> None:
-        self.network, self._log, self._options = network, log, options
+    def __init__(self, network: Network, log: Parts, options: Options, peers: Peers = ALONE) -> None:
+        self.network, self._log, self._options, self._peers = network, log, options, peers
         self.average = copy.deepcopy(network)
         self.count = 0
         self.learning_rate = options.learning_rate
@@ -93,7 +95,7 @@ class Updates:
         self._candidates = _CANDIDATES if len(log.items) > options.full_softmax else 0
         if options.candidates is not None:
             self._candidates = options.candidates
-        threads = min(options.threads, max(self._lanes // _LANES_A_THREAD, 1))
+        threads = min(options.threads * peers.size, max(self._lanes // _LANES_A_THREAD, 1))  # of all processes
         width = ceil(self._lanes / threads)
         self.generators = [torch.Generator().manual_seed(options.seed * threads + k) for k in range(threads)]
         self._shares = [
@@ -107,12 +109,16 @@ class Updates:
         self.average.load_state_dict(weights)
         self.learning_rate = learning_rate
 
+    def level(self) -> None:
+        """Let this process know all that the next update depends on, that of others' lanes too: at an epoch's end."""
+        self._peers.level(self.generators)
+
     def epoch(self) -> Iterator[tuple[float, float]]:
         """Yield the share of the epoch that is done and the mean loss so far, after each update."""
         plan = torch.from_numpy(lanes.fill(self._log.log.first, self._lengths, self._lanes, self.rng))
         state = torch.zeros(plan.shape[1], self.network.cell.sizes.state)
         total, rows, done = 0.0, 0, 0
-        with ThreadPoolExecutor(len(self._shares)) as threads:
+        with ThreadPoolExecutor(self._options.threads) as threads:
             for events in torch.split(plan, _STEPS):
                 state, loss, learnt = self._update(events, state, threads)
                 total, rows, done = total + loss, rows + learnt, done + len(events)
@@ -125,9 +131,10 @@ class Updates:
         def learn(share: _Share) -> _Learnt:
             return self._learn(leaves, events[:, share.lanes], state[share.lanes], share.dropout, _STEPS * len(state))
 
-        busy = [share for share in self._shares if share.lanes.start < len(state)]
-        done = list(threads.map(learn, busy) if len(busy) > 1 else map(learn, busy))
-        gradients = [torch.stack(found).sum(0) for found in zip(*(part.gradients for part in done), strict=True)]
+        mine = [share for share in self._peers.share(self._shares) if share.lanes.start < len(state)]
+        done = list(threads.map(learn, mine) if len(mine) > 1 else map(learn, mine))
+        found = [part.gradients for part in done] or [tuple(map(torch.zeros_like, weights.values()))]
+        gradients = self._peers.added([torch.stack(of_one).sum(0) for of_one in zip(*found, strict=True)])
         self.optimizer.zero_grad()
         torch.autograd.backward(list(weights.values()), gradients)
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -138,8 +145,11 @@ class Updates:
         with torch.no_grad():
             for mean, weight in zip(self.average.parameters(), self.network.parameters(), strict=True):
                 mean.lerp_(weight, 1 / min(self.count, _AVERAGED))
-        after = torch.cat([part.state for part in done])
-        return after, sum(part.loss for part in done), sum(part.rows for part in done)
+        after = state.clone()  # of the lanes of others nothing is known, nor asked
+        for share, part in zip(mine, done, strict=True):
+            after[share.lanes] = part.state
+        loss, rows = self._peers.totals([sum(part.loss for part in done), sum(part.rows for part in done)])
+        return after, loss, int(rows)
 
     def _learn(self, weights: dict[str, Tensor], events: Tensor, state: Tensor, dropout: Dropout, full: int) -> _Learnt:
         """Learn from steps of lanes; the gradients of a piece that is not full say less."""
