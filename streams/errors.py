@@ -9,7 +9,8 @@ NextactError
 │   └── BrokerRefused         it answers and refuses: rights, policies
 ├── TopicsError
 │   ├── TopicsMissing         a topic that is needed does not exist
-│   └── PartitionsDiffer      a topic has another number of partitions than the settings say
+│   ├── PartitionsDiffer      a topic has another number of partitions than the settings say
+│   └── TopicsEmpty           there is nothing to read in the topics
 ├── ModelUnusable         no model, or one that cannot be run
 ├── NotDelivered          not all records were acknowledged
 └── ProcessEnded          a process that was started here ended before its time
@@ -56,6 +57,10 @@ class TopicsMissing(TopicsError):
 
 class PartitionsDiffer(TopicsError):
     """A topic has another number of partitions than the settings say."""
+
+
+class TopicsEmpty(TopicsError):
+    """There is nothing to read in the topics, or not in the time that was asked for."""
 
 
 class ModelUnusable(NextactError):

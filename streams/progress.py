@@ -18,11 +18,11 @@ class RateColumn(ProgressColumn):
 
 
 @contextmanager
-def counting(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Yield a function that takes the number done so far; `total` None: without end."""
+def counting(what: str, total: int | None) -> Iterator[Callable[..., None]]:
+    """Yield a function that takes the number done so far, and the total if that was not known; None: without end."""
     console = Console(stderr=True)
     left = [TextColumn("left"), TimeRemainingColumn()] if total is not None else []
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), RateColumn(), *left]
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=total)
-        yield lambda done: progress.update(task, completed=done)
+        yield lambda done, total=None: progress.update(task, completed=done, total=total)

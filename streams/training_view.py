@@ -14,15 +14,19 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def training_bar() -> "Iterator[Callable[[Progress], None]]":
-    """Show a bar on stderr, if that is a terminal; yields what shows the progress."""
+def training_bar(*, shown: bool = True) -> "Iterator[Callable[[Progress], None]]":
+    """Show a bar on stderr, if that is a terminal; yields what shows the progress.
+
+    Args:
+        shown: or nothing at all.
+    """
     from rich import progress as rich
     from rich.console import Console
 
     console = Console(stderr=True)
     columns = (rich.TextColumn("{task.description}"), rich.BarColumn(), rich.TextColumn("{task.fields[losses]}"))
     left = (rich.TextColumn("left at most"), rich.TimeRemainingColumn())
-    with rich.Progress(*columns, *left, console=console, disable=not console.is_terminal) as bar:
+    with rich.Progress(*columns, *left, console=console, disable=not (shown and console.is_terminal)) as bar:
         task = bar.add_task("reading the log", total=None, losses="")
 
         def show(progress: "Progress") -> None:

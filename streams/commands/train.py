@@ -15,6 +15,8 @@ from streams.commands.log_options import ActionColumn, By, ItemColumn, Network, 
 
 if TYPE_CHECKING:
     from models import training
+    from models.log import By as BySequence
+    from streams.training_log import Wanted
 
 _THREADS = 4  # the matrices are small: more threads only wait for each other
 _MOST_THREADS = 4 * (os.cpu_count() or 1)
@@ -27,8 +29,19 @@ def _named(value: str) -> str:
 
 
 def train(
-    file: Annotated[Path, typer.Argument(help="EVENTS: Parquet, CSV or JSON lines.")],
     out: Annotated[Path, typer.Option(help="Model directory to write.")],
+    file: Annotated[Path | None, typer.Argument(metavar="EVENTS", help="Parquet, CSV or JSON lines.")] = None,
+    from_topics: Annotated[
+        bool, typer.Option("--from-topics", help="Learn from what stands in the input topics, not from a file.")
+    ] = False,
+    from_: Annotated[
+        str | None,
+        typer.Option("--from", help="--from-topics: from the first record of this time on, as --until; else all."),
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(help="--from-topics: up to the first record of this time, as --until; else to what is there."),
+    ] = None,
     name: Annotated[str, typer.Option(callback=_named, help="Name of the model.")] = "shop",
     network: Annotated[Network, typer.Option(help="What makes the state of a user; only a gru is served.")] = "gru",
     by: By = None,
@@ -75,22 +88,26 @@ def train(
 
     The log may hold any actions; a model of view, click and purchase can be served. A column `split` says which rows
     are learnt from. The size of the state is that of the worker's rows: it is no option. Ctrl-C ends with code 130,
-    SIGTERM with 143, after one line that says what was kept; a second one does not wait for it.
+    SIGTERM with 143, after one line that says what was kept; a second one does not wait for it. With --from-topics the
+    records are decoded as a worker does; those that it would refuse are counted and left out. Started by torchrun,
+    processes share the work: the first one writes. The same number of threads over all of them gives the same model.
 
     Example:  nextact train events.parquet --out shop-model --until 2026-05-01
+    Example:  nextact train --from-topics --from 2026-04-01 --out shop-model
+    Example:  torchrun --nproc-per-node 2 -m streams train events.parquet --out shop-model
     """
     import msgspec
     import torch
 
-    from models.events_file import read_log
     from models.model_directory import Card, save
+    from models.peers import peers
     from models.training import train as learn
     from models.updates import Options
     from streams.errors import NextactError
     from streams.stopping import stopping
     from streams.training_view import nothing_kept, print_metrics, stopped, training_bar
 
-    read: dict[str, str | None] = {"by": by, "item_column": item_column, "action_column": action_column}
+    wanted = _wanted(file, from_topics, by, (item_column, action_column), (until, from_, to), utc_offset_h)
     given: dict[str, float | None] = {
         "learning_rate": learning_rate,
         "dropout": dropout,
@@ -102,50 +119,52 @@ def train(
         "epochs": epochs,
     }
     how: dict[str, object] = {option: value for option, value in given.items() if value is not None}
-    until_ms = None if until is None else parse_time(until, utc_offset_h)
-    threads = threads or min(os.cpu_count() or 1, _THREADS)
-    torch.set_num_threads(1)  # lanes are shared out among threads of ours: those of torch wait for each other too often
-    said: dict[str, object] = {"name": name, "seed": seed, "threads": threads, "utc_offset_h": utc_offset_h}
-    said |= {"leave_after_min": leave_after_min, "until": until, "max_minutes": max_minutes} | read | how
-    said["network"] = None if network == "gru" else network
-    # the file's name alone: a model tells nothing about the machine that made it
-    command = f"nextact train {shlex.quote(file.name)}" + "".join(
-        f" --{option.replace('_', '-')} {shlex.quote(str(value))}"
-        for option, value in said.items()
-        if value is not None
-    )
-    card = Card(
-        name=name,
-        network=network,
-        utc_offset_h=utc_offset_h,
-        leave_after_ms=leave_after_min * 60_000,
-        command=command,
-        data=dict(read),
-    )
     deadline_s = None if max_minutes is None else monotonic() + max_minutes * 60
-    with stopping() as asked:
+    torch.set_num_threads(1)  # lanes are shared out among threads of ours: those of torch wait for each other too often
+    with stopping() as asked, peers() as together:
+        threads = threads or (min(os.cpu_count() or 1, _THREADS) if together.size == 1 else 1)
+        said: dict[str, object] = {"name": name, "seed": seed, "threads": threads, "utc_offset_h": utc_offset_h}
+        said |= {"leave_after_min": leave_after_min, "until": until, "from": from_, "to": to}
+        said |= {"max_minutes": max_minutes, "by": by}
+        said |= ({"item_column": item_column, "action_column": action_column} if file else {}) | how
+        said["network"] = None if network == "gru" else network
+        card = Card(
+            name=name,
+            network=network,
+            utc_offset_h=utc_offset_h,
+            leave_after_ms=leave_after_min * 60_000,
+            command=_command(file, said),
+        )
         try:
-            with _place(out), training_bar() as show:
+            with _place(out):
+                read = wanted.opened()
+                with training_bar(shown=together.rank == 0) as show:
 
-                def report(progress: "training.Progress") -> bool:
-                    go_on = asked.look() and (deadline_s is None or monotonic() < deadline_s)
-                    show(progress)
-                    return go_on
+                    def report(progress: "training.Progress") -> bool:
+                        go_on = asked.look() and (deadline_s is None or monotonic() < deadline_s)
+                        if together.size > 1:
+                            asked.finish()  # torchrun asks twice, and ends by itself what does not end in time
+                        show(progress)
+                        return go_on
 
-                read_from = read_log(file, by, item_column, action_column, until_ms)
-                try:
-                    options = msgspec.convert(how | {"seed": seed, "threads": threads}, Options)
-                    model = learn(read_from, card, options, report, folder=out, resume=resume)
-                except ValueError as error:
-                    raise NextactError(f"{file}: {error}") from None
-                asked.finish()
-                card = msgspec.structs.replace(model.card, trained_at_ms=time_ns() // 1_000_000)
-                model = save(msgspec.structs.replace(model, card=card), out)
+                    try:
+                        read_from, data = read()
+                        card = msgspec.structs.replace(card, data=data)
+                        options = msgspec.convert(how | {"seed": seed, "threads": threads}, Options)
+                        model = learn(read_from, card, options, report, folder=out, resume=resume, peers=together)
+                    except ValueError as error:
+                        raise NextactError(f"{wanted.name}: {error}") from None
+                    asked.finish()
+                    if together.rank == 0:
+                        card = msgspec.structs.replace(model.card, trained_at_ms=time_ns() // 1_000_000)
+                        model = save(msgspec.structs.replace(model, card=card), out)
         except (KeyboardInterrupt, SystemExit):  # the first is of a library that takes signals itself
             asked.finish()
             asked.ask()
             typer.echo(nothing_kept(asked.why, out), err=True)
             raise typer.Exit(asked.code) from None
+        if together.rank:
+            raise typer.Exit(asked.code)
     if as_json:
         summary = {"out": str(out), "version": model.card.version, "items": len(model.items)}
         summary |= {"data": model.card.data, "metrics": model.card.metrics}
@@ -157,6 +176,55 @@ def train(
         raise typer.Exit(asked.code)
     if model.card.metrics["stopped"] and not as_json:
         typer.echo(stopped(model, out, "--max-minutes"))
+
+
+def _command(file: Path | None, said: dict[str, object]) -> str:
+    """Return the command as it was given, the file by its name alone: a model tells nothing about its machine."""
+    options = [
+        word
+        for option, value in said.items()
+        if value is not None
+        for word in (f"--{option.replace('_', '-')}", str(value))
+    ]
+    return shlex.join(["nextact", "train", "--from-topics" if file is None else file.name, *options])
+
+
+def _wanted(
+    file: Path | None,
+    from_topics: bool,
+    by: "BySequence | None",
+    columns: tuple[str, str],
+    times: tuple[str | None, str | None, str | None],
+    utc_offset_h: int,
+) -> "Wanted":
+    """Return what to learn from.
+
+    Args:
+        file: EVENTS.
+        from_topics: whether to read the topics instead.
+        by: what a sequence is.
+        columns: that stand for the item and the action.
+        times: --until of a file, --from and --to of topics.
+        utc_offset_h: zone of times that name none.
+
+    Raises:
+        SettingsError: options do not go together.
+    """
+    from streams.errors import SettingsError
+    from streams.training_log import Wanted
+
+    until, from_, to = times
+    if (file is None) != from_topics:
+        raise SettingsError("give a file of events, or --from-topics" + (", not both" if from_topics else ""))
+    if from_topics and (until is not None or columns != ("item_id", "action")):
+        raise SettingsError("--until, --item-column and --action-column are for a file; topics have --from and --to")
+    if not from_topics and (from_ is not None or to is not None):
+        raise SettingsError("--from and --to are for --from-topics; a file has --until")
+    named = (("--until", until), ("--from", from_), ("--to", to))
+    until_ms, from_ms, to_ms = (None if text is None else parse_time(text, utc_offset_h, name) for name, text in named)
+    if from_ms is not None and to_ms is not None and from_ms >= to_ms:
+        raise SettingsError(f"--from {from_} is not before --to {to}")
+    return Wanted(file, by, *columns, until_ms, from_ms, to_ms)
 
 
 @contextmanager

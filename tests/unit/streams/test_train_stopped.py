@@ -39,7 +39,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, show: Callable[[Progress], None]) -> 
     """Let something see the progress in place of the bar."""
 
     @contextmanager
-    def bar() -> Iterator[Callable[[Progress], None]]:
+    def bar(**_: object) -> Iterator[Callable[[Progress], None]]:
         yield show
 
     monkeypatch.setattr("streams.training_view.training_bar", bar)
