@@ -18,6 +18,12 @@ def parts(rows: int, items: int, size: float) -> tuple[list[Tensor], Tensor]:
     return made, torch.randint(items, (rows,), generator=generator)
 
 
+@pytest.fixture
+def _exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_FAST", torch.float32)
+
+
+@pytest.mark.usefixtures("_exact")
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
 @pytest.mark.parametrize(("rows", "items", "size"), [(1, 1, 1.0), (70, 50, 1.0), (100, 9_000, 0.3), (70, 50, 20.0)])
 def test_loss_and_gradients_are_those_of_cross_entropy(
@@ -32,6 +38,25 @@ def test_loss_and_gradients_are_those_of_cross_entropy(
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3 * size)
 
 
+@pytest.mark.parametrize("sampled", [False, True])
+def test_shares_of_few_bits_leave_the_loss_and_hardly_change_the_gradients(
+    monkeypatch: pytest.MonkeyPatch, sampled: bool
+) -> None:
+    made, target = parts(2_000, 1_500, 0.5)
+    drawn = draw(1_500, 400, torch.Generator().manual_seed(1)) if sampled else None
+    found = []
+    for precision in (torch.float32, torch.bfloat16):
+        monkeypatch.setattr(module, "_FAST", precision)
+        loss = item_loss(*made, target, drawn=drawn)
+        found.append((loss.detach(), torch.autograd.grad(loss, made)))
+    (exact, wanted), (rounded, given) = found
+    torch.testing.assert_close(rounded, exact, rtol=1e-6, atol=0)
+    for one, other in zip(given, wanted, strict=True):
+        assert not torch.equal(one, other)
+        assert float((one - other).norm()) < 0.005 * float(other.norm())
+
+
+@pytest.mark.usefixtures("_exact")
 @pytest.mark.parametrize("size", [0.3, 1.0, 6.0])
 def test_a_sample_gives_the_loss_and_gradients_of_its_definition(size: float) -> None:
     made, target = parts(90, 60, size)
