@@ -42,13 +42,13 @@ def test_loss_and_gradients_are_those_of_cross_entropy(
 def test_shares_of_few_bits_leave_the_loss_and_hardly_change_the_gradients(
     monkeypatch: pytest.MonkeyPatch, sampled: bool
 ) -> None:
-    made, target = parts(2_000, 1_500, 0.5)
+    (query, vectors, bias), target = parts(2_000, 1_500, 0.5)
     drawn = draw(1_500, 400, torch.Generator().manual_seed(1)) if sampled else None
     found = []
     for precision in (torch.float32, torch.bfloat16):
         monkeypatch.setattr(module, "_FAST", precision)
-        loss = item_loss(*made, target, drawn=drawn)
-        found.append((loss.detach(), torch.autograd.grad(loss, made)))
+        loss = item_loss(query, vectors, bias, target, drawn=drawn)
+        found.append((loss.detach(), torch.autograd.grad(loss, [query, vectors, bias])))
     (exact, wanted), (rounded, given) = found
     torch.testing.assert_close(rounded, exact, rtol=1e-6, atol=0)
     for one, other in zip(given, wanted, strict=True):
