@@ -7,6 +7,7 @@ from deploy.dashboards.panels import PLAIN, About, Query, above, bars, number, s
 from deploy.dashboards.promql import SHOWN, of, or_0, rate, share
 
 _WAITING = f"max by (topic) ({of('nextact_group_lag_records')})"
+_A_MINUTE_AGO = f"max by (topic) ({of('nextact_group_lag_records')} offset 1m)"
 
 _LAG = (
     number(
@@ -23,10 +24,10 @@ _LAG = (
     ),
     number(
         "Backlog grows by",
-        Query(f"sum(max by (topic) (deriv({of('nextact_group_lag_records')}[5m])))"),
+        Query(f"(sum({_WAITING}) - sum({_A_MINUTE_AGO})) / 60"),
         "suffix: /s",
         About(
-            "Records by which the backlog grows each second, over 5 minutes; below 0 it shrinks.",
+            "Records by which the backlog grew each second of the last minute; below 0 it shrinks.",
             "around 0, or below.",
             "above 0 for long: more comes than workers can take. More workers, up to one for each partition.",
             "NextactLagGrows",

@@ -151,7 +151,7 @@ def names(title: str, query: Query, about: About, levels: Levels, *, width: int 
 def series(
     title: str, queries: Sequence[Query], unit: str, about: About, levels: Levels = PLAIN, *, width: int = 12,
     height: int = 8, stacked: shapes.StackingMode = shapes.StackingMode.NONE, least: float | None = 0,
-    most: float | None = None, log: bool = False,
+    most: float | None = None, log: bool = False, empty: str = "no data",
 ) -> Built:  # fmt: skip
     """Return a panel of values over time; levels are dashed lines in it."""
     panel = _framed(series_panel.Panel(), title, about, unit, levels, (width, height))
@@ -159,7 +159,7 @@ def series(
         panel.with_target(target(query, chr(ord("A") + k)))
     lines = stacked is shapes.StackingMode.NONE
     panel.line_width(1.5 if lines else 1).fill_opacity(8 if lines else 60).show_points(shapes.VisibilityMode.NEVER)
-    panel.stacking(common.StackingConfig().mode(stacked).group("A"))
+    panel.stacking(common.StackingConfig().mode(stacked).group("A")).no_value(empty)
     panel.legend(
         common.VizLegendOptions()
         .display_mode(shapes.LegendDisplayMode.LIST)

@@ -115,6 +115,7 @@ _BECAME = (
         ),
         width=8,
         stacked=StackingMode.NORMAL,
+        empty="none refused",
     ),
     series(
         "Late, put in order, of unknown items",
