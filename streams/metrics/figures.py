@@ -37,9 +37,12 @@ def figures(observed: Rows) -> Mapping[str, Ask]:
 
 
 def baseline_loss(observed: Rows, reference: Reference | None) -> float:
-    """Return the sum of -ln P of the actions that came, P being their shares in the training data; NaN without."""
+    """Return the sum of -ln P of the actions that came, P being their shares in the training data; NaN without.
+
+    It is 0 as long as none came: a counter that begins with NaN has no rate in any window that reaches back to that.
+    """
     if reference is None:
-        return math.nan
+        return math.nan if observed["came"].any() else 0.0
     return float(-(observed["came"][0] * np.log(shares(np.array(reference.next_action)))).sum())
 
 

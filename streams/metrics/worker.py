@@ -41,7 +41,6 @@ BACKFILL_S = BACKFILL_MS / 1000
 _OF_THE_MODEL = (
     "nextact_model_trained_timestamp_seconds",
     "nextact_model_loaded_timestamp_seconds",
-    "nextact_baseline_log_loss_total",
 )
 
 
@@ -103,6 +102,7 @@ class Metrics:
         self.asked["nextact_group_lag_records"].ask = lambda: labelled(INPUTS, [math.nan] * len(INPUTS))
         for name in _OF_THE_MODEL:
             self.ask(name, lambda: math.nan)
+        self.ask("nextact_baseline_log_loss_total", lambda: baseline_loss(self._observed, None))
         delay = lambda: self._scorecard.values("delay_s", float(self._observed["delay_s"][0]))  # noqa: E731
         self.asked["nextact_producer_delay_seconds_total"].ask = delay
 

@@ -161,6 +161,7 @@ def test_what_chunks_tell_adds_up() -> None:
 def test_model_says_when_it_was_trained_and_what_is_to_be_beaten() -> None:
     metrics, users = Metrics(), UserRows()
     counts = Reference(action=(3, 1, 0), gap=(1,) * TIME_BINS, hour=(1,) * 24, known_item=(1, 1), next_action=(6, 3, 0))
+    assert exposed(metrics.registry)["nextact_baseline_log_loss_total", ()] == 0
     metrics.model_loaded(Card(name="m", trained_at_ms=5_000, reference=counts), now_s=7.0)
     handled(metrics, users, {VIEWS: [event_record(ts_ms=START_MS)]})
     handled(metrics, users, {CLICKS: [event_record(ts_ms=START_MS + 2000)]})
