@@ -191,14 +191,14 @@ _FOR_WHOM = (
         Query(
             "1 - "
             + share(
-                rate("nextact_prediction_log_loss_total", window="30m"),
-                rate("nextact_baseline_log_loss_total", window="30m"),
+                rate("nextact_prediction_log_loss_total", window="10m"),
+                rate("nextact_baseline_log_loss_total", window="10m"),
             )
         ),
         "percentunit",
         About(
             "By how much the log-loss of predictions is lower than that of always answering with the shares that"
-            " actions had in the training data, over 30 minutes.",
+            " actions had in the training data, over 10 minutes.",
             "above 0, near to what the model's card says.",
             "at 0 and below the model tells nothing: see Prediction quality, train anew.",
             "NextactPredictionsWorse",
