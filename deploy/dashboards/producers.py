@@ -85,7 +85,7 @@ _CARD = (
         "source",
         "producer",
         [
-            Column("records/s", rate(_RECORDS, "source", window=SHOWN), "short"),
+            Column("records/s", f"{rate(_RECORDS, 'source', window=SHOWN)} > 0", "short"),
             Column("refused", _by_source("nextact_producer_rejected_total", SHOWN), "percentunit", above(0.001, 0.01)),
             Column("twice", _by_source("nextact_producer_duplicates_total", SHOWN), "percentunit", above(0.01, 0.1)),
             Column("too late", _by_source("nextact_producer_late_total", SHOWN), "percentunit", above(0.001, 0.01)),
@@ -104,7 +104,7 @@ _CARD = (
 _OVER_TIME = (
     series(
         "Records by producer",
-        [Query(rate(_RECORDS, "source"), "{{source}}")],
+        [Query(f"{rate(_RECORDS, 'source')} > 0", "{{source}}")],
         "eps",
         About(
             "Records each second by producer.",
