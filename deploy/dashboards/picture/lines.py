@@ -27,14 +27,15 @@ def draw(shown: Shown) -> None:
     labels = [label for label, _ in found]
     colours = shown.colours(labels)
     mode = custom.get("stacking", {}).get("mode", "none")
+    times = np.arange(shown.start_s, shown.end_s + shown.step_s / 2, shown.step_s)
+    values = np.array([_at(times, answer.time_s, answer.value) for _, answer in found])
     if mode == "none":
-        for (_, answer), colour in zip(found, colours, strict=True):
-            axes.plot(answer.time_s, answer.value, color=colour, lw=1.4, solid_joinstyle="round")
+        for value, colour in zip(values, colours, strict=True):
+            axes.plot(times, value, color=colour, lw=1.4, solid_joinstyle="round")
             if len(found) <= 4 and "min" in shown.defaults:
-                axes.fill_between(answer.time_s, 0, answer.value, color=colour, alpha=0.07, lw=0)
+                axes.fill_between(times, 0, value, color=colour, alpha=0.07, lw=0)
     else:
-        times = np.unique(np.concatenate([answer.time_s for _, answer in found]))
-        values = np.array([_at(times, answer.time_s, answer.value) for _, answer in found])
+        values = np.nan_to_num(values)
         total = values.sum(0)
         if mode == "percent":
             values = values / np.where(total > 0, total, 1)
@@ -54,9 +55,10 @@ def _logarithmic(shown: Shown) -> bool:
 
 
 def _at(times: Values, own: Values, value: Values) -> Values:
-    """Return a series at all times, 0 where it has no value."""
-    known = dict(zip(own.tolist(), np.nan_to_num(value).tolist(), strict=True))
-    return np.array([known.get(t, 0.0) for t in times.tolist()])
+    """Return a series at all times, NaN where it has no value: a line has a gap there."""
+    found = np.full(len(times), np.nan)
+    found[np.rint((own - times[0]) / (times[1] - times[0])).astype(int)] = value
+    return found
 
 
 def limits(shown: Shown, axes: Axes, *, percent: bool) -> None:

@@ -26,6 +26,7 @@ class Shown:
     answers: dict[str, list[Answer]]  # by the letter of the query
     start_s: float
     end_s: float
+    step_s: float
     figure: Figure
     sheet: Axes
     x: float
