@@ -9,6 +9,7 @@ from random import Random
 from threading import Event as Flag
 from typing import Any, TypeAlias
 
+import typer
 from kafka import KafkaProducer
 
 from models.simulator import Shop, simulate
@@ -16,7 +17,7 @@ from schemas.partitioner import partition
 from schemas.topics import physical_name
 from streams.clients import producer
 from streams.replay import TOPIC_OF_ACTION
-from streams.settings import Settings
+from streams.settings import Settings, read_settings
 
 Event: TypeAlias = dict[str, Any]
 
@@ -106,3 +107,13 @@ def _delayed(shop: Shop, since_ms: int, random: Random) -> Iterator[tuple[int, S
         while heap[0][0] <= event["ts_ms"]:
             arrives_ms, _, by, what = heappop(heap)
             yield arrives_ms, by, what
+
+
+def main(users: int = 14_000, past_minutes: float = 20) -> None:
+    """Send to the broker that the environment names, until Ctrl-C: `PYTHONPATH=tests python -m live_shop`."""
+    shop = Shop(users=users, items=400, sessions_per_day=30.0, sessions_per_life=60.0)
+    LiveShop(read_settings(), shop).send(int(1000 * (time.time() - 60 * past_minutes)))
+
+
+if __name__ == "__main__":
+    typer.run(main)
