@@ -15,7 +15,7 @@ so is a duplicate of an event that has left the ring. Events of one millisecond 
 than RING of them one may be overtaken by so many though all come in order of time.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -60,17 +60,29 @@ class Tally:
     duplicates: int = 0
     late: int = 0
     reordered: int = 0
-    fate: Ints = field(default_factory=lambda: np.zeros(0, np.int64), compare=False, repr=False, kw_only=True)
-    """What became of each event: a `Fate` [events]."""
+
+    @classmethod
+    def of(cls, fates: Ints) -> "Tally":
+        """Count events by their `Fate` [events]."""
+        redelivered, duplicates, late, reordered, in_order = np.bincount(fates, minlength=len(Fate)).tolist()
+        return cls(late + reordered + in_order, redelivered, duplicates, late, reordered)
 
 
 def apply(rows: Rows, events: Events, model: Predictor) -> Tally:
+    """Bring rows up to date with events, in place, and count what became of these: see `apply_each`."""
+    return Tally.of(apply_each(rows, events, model))
+
+
+def apply_each(rows: Rows, events: Events, model: Predictor) -> Ints:
     """Bring rows up to date with events, in place.
 
     Args:
         rows: `ROW` [users], a row a user.
         events: in order of arrival.
         model: makes the recurrent states; rows of another model get theirs again from their ring.
+
+    Returns:
+        what became of each event: a `Fate` [events].
     """
     columns = (getattr(events, name) for name in events.__dataclass_fields__)
     row, action, offset, ts_ms, item, id_, context = (np.ascontiguousarray(c, np.int64) for c in columns)
@@ -85,5 +97,4 @@ def apply(rows: Rows, events: Events, model: Predictor) -> Tally:
     if not counted.all():
         row, action, ts_ms = row[counted], action[counted], ts_ms[counted]
     windows.add(rows, row, action, ts_ms)
-    redelivered, duplicates, late, reordered, _ = np.bincount(fate, minlength=len(Fate)).tolist()
-    return Tally(len(row), redelivered, duplicates, late, reordered, fate=fate)
+    return fate

@@ -17,7 +17,7 @@ import numpy as np
 
 from models.churn import score_event, score_silence
 from models.features import context_code
-from models.history import NO_EVENTS, Events, Tally, apply
+from models.history import NO_EVENTS, Events, Tally, apply, apply_each
 from models.observed import OBSERVED, count_changes, look, score
 from models.predictor import Predictor
 from models.state import Ints, Rows
@@ -92,10 +92,10 @@ def process(chunk: Chunk, users: UserTable, model: Predictor, now_ms: int, optio
         newest_ms, band = rows["newest_ms"].copy(), rows["band"].copy()
         sample = look(rows, arrived.events, arrived.arrived_ms, model, now_ms, result.observed)
         result.newest_ms = sample.newest_ms
-        result.tally = apply(rows, arrived.events, model)
+        fates = apply_each(rows, arrived.events, model)
+        result.tally = Tally.of(fates)
         if arrived.sender is not None:
-            fate, ts_ms = result.tally.fate, arrived.events.ts_ms
-            result.senders.judged(arrived.sender, fate, ts_ms, arrived.arrived_ms, now_ms)
+            result.senders.judged(arrived.sender, fates, arrived.events.ts_ms, arrived.arrived_ms, now_ms)
         watch.lap("update")
         if len(sample.action):
             score(model.heads(sample.states, sample.window_bins)[0], sample.action, result.observed)
