@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 from models import model_directory
 from models.model_directory import FILES, Card, Churn, Model, ModelDirectoryError, load, save, shapes
 from models.predictor import Predictor
+from models.reference import Reference
 
 
 @pytest.fixture(scope="module")
@@ -201,3 +202,17 @@ def test_model_of_wrong_shape_is_not_saved(tmp_path: Path) -> None:
 def test_card_of_a_later_version_with_more_fields_is_read(directory: Path) -> None:
     edit_card(directory, licence="MIT")
     assert load(directory).card.name == "shoes"
+
+
+def test_what_is_no_part_of_a_model_does_not_change_its_version(tmp_path: Path) -> None:
+    model = random_model()
+    counts = Reference(action=(1, 2, 3), gap=(4,), hour=(5,), known_item=(6, 7), next_action=(8, 9, 1))
+    card = msgspec.structs.replace(model.card, trained_at_ms=7, reference=counts)
+    told = save(msgspec.structs.replace(model, card=card), tmp_path / "told")
+    assert told.card.version == save(model, tmp_path / "plain").card.version
+    assert load(tmp_path / "told").card.reference == counts
+    assert load(tmp_path / "plain").card.reference is None
+    before = msgspec.json.decode((tmp_path / "plain" / "model.json").read_bytes())
+    del before["reference"], before["trained_at_ms"]  # as a version of nextact wrote it that knew none of them
+    (tmp_path / "plain" / "model.json").write_bytes(msgspec.json.encode(before))
+    assert load(tmp_path / "plain").card.trained_at_ms == 0

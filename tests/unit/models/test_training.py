@@ -68,6 +68,19 @@ def test_card_says_what_was_learnt_from(events: pl.DataFrame) -> None:
     msgspec.json.encode(model.card)
 
 
+def test_reference_in_the_card_is_of_the_training_rows_alone(events: pl.DataFrame) -> None:
+    read = log(events)
+    mine = read.split == SPLITS.index("train")
+    made = train(read, CARD, Options(epochs=1)).card.reference
+    assert made is not None
+    names = np.array(read.actions)[read.action[mine]].tolist()
+    assert list(made.action) == [names.count(action) for action in SERVED.actions]
+    assert {sum(counts) for counts in (made.action, made.hour, made.known_item)} == {1_350}
+    sequence = np.searchsorted(read.first, np.flatnonzero(mine), side="right")
+    assert sum(made.gap) == 1_350 - len(np.unique(sequence))
+    assert 0 < sum(made.next_action) < sum(made.gap)  # some come back after they had left
+
+
 def made(read: Log) -> Parts:
     return parts(read, utc_offset_h=0, leave_after_ms=1_800_000, item_count=1, item_cap=100)
 
