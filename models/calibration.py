@@ -123,8 +123,9 @@ def fold_in(network: Network, slopes: Tensor, shifts: Tensor, item_slope: float)
         shifts: likewise.
         item_slope: of the scores of the next item.
     """
+    network.settle()
     learnt = dict(network.named_parameters())
-    for name in ("readout", "window", "readout_bias"):
+    for name in ("readout", "window", "latest", "readout_bias"):
         if name in learnt:
             learnt[name].mul_(slopes)
     learnt["readout_bias"].add_(shifts).clamp_(-LIMIT, LIMIT)
@@ -139,7 +140,8 @@ def _folds(sequence: Ints) -> Ints:
 
 
 def _heads(weights: dict[str, Tensor], log: Parts, rows: Tensor, h: Tensor, fold: Tensor) -> Iterator[Head]:
-    logits, hazards = (said.double() for said in readout(weights, log.heads, h, log.steps.window_bins[rows]))
+    beside = log.steps.window_bins[rows], log.steps.latest[rows]
+    logits, hazards = (said.double() for said in readout(weights, log.heads, h, *beside))
     aims = Aims(*(column[rows] for column in log.validation))
     seen = torch.nonzero(aims.next_action != IGNORED)[:, 0]
     if len(seen):

@@ -103,14 +103,18 @@ def _table_rows(action: Ints, ts_ms: Ints, before_ms: Ints, context: Ints, utc_o
         rows[k, 2] = hours_from + HOURS_OF_WEEK + context[k]
 
 
-def context_code(device: str | None, price: float | None) -> int:
-    """Return one byte for the circumstances of an event: 3 bits of device, 5 bits of log price (0: not known).
+def context_code(device: str | None, price: float | None, quantity: int | None = None) -> int:
+    """Return one byte for the circumstances of an event: 3 bits of device, 5 bits of the log of what all pieces cost.
 
-    >>> context_code(None, None), context_code(None, 1.0), context_code("phone", None)
-    (0, 16, 64)
+    Each is 0 where it is not known; a quantity that is not known is 1.
+
+    >>> context_code(None, None), context_code(None, 1.0), context_code("phone", None), context_code(None, 1.0, 4)
+    (0, 16, 64, 20)
     """
     if device is None and price is None:
         return 0
     device_code = 0 if device is None else 1 + crc32(device.encode()) % DEVICES
-    price_code = 0 if price is None else min(max(16 + int(np.floor(2 * np.log2(max(price, 1e-9)))), 1), PRICES - 1)
-    return device_code * PRICES + price_code
+    if price is None:
+        return device_code * PRICES
+    cost = min(max(price * (quantity or 1), 1e-9), 1e300)
+    return device_code * PRICES + min(max(16 + int(np.floor(2 * np.log2(cost))), 1), PRICES - 1)

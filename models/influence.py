@@ -19,7 +19,6 @@ from models.predictor import Predictor
 from models.slate import item_query
 from models.state import RING, Floats, Ints, Rows
 from models.survival import Curves
-from models.windows import bins
 
 CHURN = "churn"
 """The target P(no event within the horizon of the churn bands)."""
@@ -108,7 +107,7 @@ def predicted(rows: Rows, model: Predictor, moment_ms: Ints, items: Ints | None 
         moment_ms: what churn is about: the silence from it on, given that there was one up to it [n].
         items: hashes of items, 0 for P of one that the model does not know.
     """
-    outcomes, hazards = model.heads(rows["now"], bins(rows))
+    outcomes, hazards = model.predict(rows)
     silent_ms = np.where(rows["accepted"] > 0, moment_ms - rows["newest_ms"], 0)
     silent = Curves(hazards).silence(TARGETS.index("any"), silent_ms, model.card.churn.band_horizon_ms)
     return Predicted(outcomes, silent, _of_items(rows, model, np.zeros(0, np.int64) if items is None else items))

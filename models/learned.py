@@ -13,6 +13,7 @@ from torch import Tensor
 from models.cells.sizes import SERVED_NETWORK
 from models.expected_events import expected_events
 from models.grid import STATE_UNIT, WEIGHT_UNIT, weights_on_grid
+from models.latest import nothing
 from models.log import Log
 from models.model_directory import LEAVE, Model
 from models.network import CELLS, readout
@@ -123,11 +124,13 @@ class Learned:
 
     def _heads(self, log: Log, rows: Ints, *, follows: bool = False) -> tuple[Tensor, Tensor]:
         steps = self._of(log).steps
-        bins = steps.window_bins[np.maximum(rows - 1, 0)]
+        bins, latest = (column[np.maximum(rows - 1, 0)] for column in (steps.window_bins, steps.latest))
         if not follows:
-            bins = np.where(steps.begins[rows, None], 0, bins)
+            begins = steps.begins[rows, None]
+            bins = np.where(begins, np.uint8(0), bins)
+            latest = np.where(begins, nothing(len(self.card.actions)).astype(np.int16), latest)
         h = self._before(log, rows, follows=follows)
-        return readout(self._weights, self.card.heads, h, torch.from_numpy(bins))
+        return readout(self._weights, self.card.heads, h, torch.from_numpy(bins), torch.from_numpy(latest))
 
     def _before(self, log: Log, rows: Ints, *, follows: bool = False) -> Tensor:
         """Return the states before rows [rows, HIDDEN]; `follows`: a row may stand behind its sequence's end."""

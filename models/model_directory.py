@@ -12,6 +12,7 @@ from safetensors.numpy import save as serialize
 
 from models.cells.sizes import NETWORKS, SERVED_NETWORK
 from models.features import CONTEXTS, GAPS, HOURS_OF_WEEK, TIME_BINS
+from models.latest import sizes
 from models.reference import Reference
 from models.state import ACTIONS, HIDDEN, RESOLUTIONS, Floats
 from models.windows import BINS
@@ -72,6 +73,7 @@ class Heads(NamedTuple):
 SERVED = Heads(ACTIONS, TARGETS)
 """What a model has to have to be served."""
 
+_SINCE = ("latest",)  # tensors that older models lack: nothing is added to what they say
 _ADVICE = "train one with `nextact train EVENTS --out DIR`"
 
 
@@ -135,14 +137,15 @@ def shapes(items: int, heads: Heads = SERVED, network: str = SERVED_NETWORK) -> 
     `r, z = sigmoid(x_rz + h @ hidden_rz)`, `n = tanh(x_n + r * (h @ hidden_n + hidden_bias))`, `h' = (1 - z) * n + z
     * h` (Cho et al. 2014, in the variant of Chung et al. 2014 with the reset gate after the product). The initial
     state is 0.
-    Heads: `logits = h @ readout + sum over k of window[k * BINS + bin_k] + readout_bias`;
+    Heads: `logits = h @ readout + sum over k of window[k * BINS + bin_k] + sum over k of latest[code_k] +
+    readout_bias`, the codes being those of `models.latest`;
     scores of the next item: `(h @ query) @ item_embedding[1:].T + item_bias[1:]`. Item row 0 stands for every unknown
     item.
     Without times, `action_gap` has one row an action, and there are no hours and windows.
     """
     width, _, own = NETWORKS[network]
     of_time = {"hour_of_week": (HOURS_OF_WEEK, width), "window": (heads.features * BINS, heads.readout)}
-    return {
+    shared = {
         "item_embedding": (items + 1, HIDDEN),
         "item_bias": (items + 1,),
         "item_input": (HIDDEN, width),
@@ -152,7 +155,9 @@ def shapes(items: int, heads: Heads = SERVED, network: str = SERVED_NETWORK) -> 
         "query": (HIDDEN, HIDDEN),
         "readout": (HIDDEN, heads.readout),
         "readout_bias": (heads.readout,),
-    } | (of_time if heads.timed else {})
+    }
+    latest = {"latest": (sum(sizes(len(heads.actions))), heads.readout)}
+    return (shared | of_time if heads.timed else shared) | latest
 
 
 def save(model: Model, directory: Path) -> Model:
@@ -221,10 +226,12 @@ def load_any(directory: Path) -> Model:
         raise ModelDirectoryError(f"{directory} is broken ({error}): copy it again, or {_ADVICE}") from None
     if card.format != FORMAT or card.hidden != HIDDEN or card.network not in NETWORKS:
         raise ModelDirectoryError(f"{directory} (format {card.format}) is not for this version of nextact: {_ADVICE}")
-    _check(directory, card, len(items), weights)
+    every = shapes(len(items), card.heads, card.network)
+    older = {name: np.zeros(every[name], np.float32) for name in _SINCE if name not in weights}
+    _check(directory, card, len(items), weights | older)
     if card.version != _version(card, items, weights):
         raise ModelDirectoryError(f"{directory} holds files of different models: copy it again, or {_ADVICE}")
-    return Model(card, items, weights)
+    return Model(card, items, weights | older)
 
 
 def _check(directory: Path, card: Card, items: int, weights: dict[str, Floats]) -> None:

@@ -19,6 +19,7 @@ from models.cells.sizes import SERVED_NETWORK
 from models.cells.transformer import Transformer
 from models.features import HOURS_OF_WEEK, TIME_BINS
 from models.grid import EMBEDDING_UNIT, WEIGHT_UNIT
+from models.latest import ordered
 from models.model_directory import SERVED, Heads, shapes
 from models.state import HIDDEN, Floats
 from models.windows import BINS
@@ -31,12 +32,19 @@ _SPREAD = {"item_embedding": 0.1, "item_input": HIDDEN**-0.5, "query": HIDDEN**-
 CELLS: dict[str, Cell] = {"gru": Gru(), "lstm": Lstm(), "transformer": Transformer(), "lru": Lru()}
 """What makes the states, by the name of the network."""
 
+_RATED = ("readout", "window", "latest")
+_TRUSTED = 20  # rows of a code of `latest` that let half of what was learnt of it count
+
 
 class Network(nn.Module):
     """The parameters, named as in `model_directory.shapes`.
 
     The hour of the week is learnt as the sum of a day and an hour of the day: few logs show an hour of the week often
-    enough to learn it alone.
+    enough to learn it alone. What raises the hazards of a target is learnt as the sum of a rate, the same in all time
+    bins (proportional hazards: Cox, Regression models and life-tables, 1972), and of a number for each bin: few logs
+    show the late bins often enough. What a code of `latest` adds is multiplied by `trust`, which is small where there
+    were few rows of the code: Adam moves a weight by as much for a few rows as for many. Codes of a number that grows
+    are learnt as the steps from one to the next, so that one that was never seen adds what the last one before it does.
 
     Args:
         items: number of known items.
@@ -54,11 +62,15 @@ class Network(nn.Module):
         if heads.timed:
             _, width = learnt.pop("hour_of_week")
             learnt |= {"day_of_week": (DAYS, width), "hour_of_day": (HOURS_OF_WEEK // DAYS, width)}
+            learnt |= {f"{name}_rate": (learnt[name][0], len(heads.targets)) for name in _RATED}
         for name, shape in learnt.items():
             spread = shape[0] ** -0.5 if name in own and not name.endswith("bias") else _SPREAD.get(name, 0.0)
             first = torch.randn(shape, generator=generator) * spread
             given = self.cell.first(name, shape) if name in own else None
             self.register_parameter(name, nn.Parameter(first if given is None else given))
+        self.trust: Tensor
+        self.register_buffer("trust", torch.ones(learnt["latest"][0], 1))
+        self._settled = False
 
     def on_grid(self) -> dict[str, Tensor]:
         """Return all weights as serving rounds them, with the gradient of the weights themselves."""
@@ -68,12 +80,45 @@ class Network(nn.Module):
         """Return the weights for a model directory."""
         return {name: _rounded(name, weight).numpy() for name, weight in self._weights()}
 
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Make one number of each weight of the heads that is learnt as a sum or a product: it can then be scaled."""
+        for name, weight in self._weights():
+            if name in _RATED:
+                self.get_parameter(name).copy_(weight)
+        self._settled = True
+
+    def trusts(self, codes: Tensor) -> None:
+        """Set `trust` by the codes of training rows [rows, codes]; of a step, by how many are on its rarer side."""
+        rows = torch.bincount(codes.long().flatten(), minlength=len(self.trust))
+        for part in ordered(len(self.heads.actions)):
+            beyond = rows[part].flip(0).cumsum(0).flip(0)
+            rows[part] = torch.minimum(beyond, rows[part].sum() - beyond)
+        self.trust.copy_((rows / (rows + _TRUSTED))[:, None])
+
     def _weights(self) -> Iterator[tuple[str, Tensor]]:
-        learnt = dict(self.named_parameters())
+        learnt: dict[str, Tensor] = dict(self.named_parameters())
         if self.heads.timed:
             day, hour = learnt.pop("day_of_week"), learnt.pop("hour_of_day")
             yield "hour_of_week", (day[:, None] + hour).reshape(HOURS_OF_WEEK, -1)
+            rates = {name: learnt.pop(f"{name}_rate") for name in _RATED}
+            if not self._settled:
+                learnt |= {name: learnt[name] + self._in_all_bins(rate) for name, rate in rates.items()}
+        if not self._settled:
+            learnt["latest"] = self._summed(learnt["latest"] * self.trust)
         yield from learnt.items()
+
+    def _in_all_bins(self, rate: Tensor) -> Tensor:
+        none = rate.new_zeros(len(rate), len(self.heads.outcomes))
+        return torch.cat([none, rate.repeat_interleave(TIME_BINS, 1)], 1)
+
+    def _summed(self, table: Tensor) -> Tensor:
+        parts: list[Tensor] = []
+        done = 0
+        for part in ordered(len(self.heads.actions)):
+            parts += [table[done : part.start], table[part].cumsum(0)]
+            done = part.stop
+        return torch.cat([*parts, table[done:]])
 
 
 def _rounded(name: str, weight: Tensor) -> Tensor:
@@ -97,7 +142,9 @@ def inputs(weights: dict[str, Tensor], item: Tensor, action_gap: Tensor, hour: T
     return x + functional.embedding(hour, weights["hour_of_week"]) if "hour_of_week" in weights else x
 
 
-def readout(weights: dict[str, Tensor], heads: Heads, h: Tensor, window_bins: Tensor) -> tuple[Tensor, Tensor]:
+def readout(
+    weights: dict[str, Tensor], heads: Heads, h: Tensor, window_bins: Tensor, latest: Tensor
+) -> tuple[Tensor, Tensor]:
     """Return the logits of the outcomes [n, outcomes] and of the hazards [n, targets, TIME_BINS].
 
     Args:
@@ -105,8 +152,10 @@ def readout(weights: dict[str, Tensor], heads: Heads, h: Tensor, window_bins: Te
         heads: what the network predicts.
         h: recurrent states [n, HIDDEN].
         window_bins: `windows.bins` of the same moments [n, features].
+        latest: `latest.codes` of the same moments [n, codes].
     """
     logits = torch.addmm(weights["readout_bias"], h, weights["readout"])
+    logits = logits + functional.embedding_bag(latest.long(), weights["latest"], mode="sum")
     if heads.timed:
         rows = window_bins.long() + torch.arange(heads.features) * BINS
         logits = logits + functional.embedding_bag(rows, weights["window"], mode="sum")

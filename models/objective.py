@@ -101,7 +101,7 @@ def losses(
     if dropout is not None:
         kept = torch.rand(h.shape, generator=dropout.generator) >= dropout.states
         h = h * kept / (1 - dropout.states)
-    logits, hazards = readout(weights, log.heads, h, log.steps.window_bins[rows])
+    logits, hazards = readout(weights, log.heads, h, log.steps.window_bins[rows], log.steps.latest[rows])
     action = aims.next_action[rows]
     waits = [
         time_loss(

@@ -13,6 +13,7 @@ import numpy as np
 from models.compiled import compiled
 from models.features import TIME_BINS, gap_bin
 from models.history import Events
+from models.latest import codes
 from models.predictor import Predictor
 from models.recurrence import States
 from models.reference import DAY_HOURS
@@ -66,12 +67,14 @@ class Sample(NamedTuple):
     Fields:
         states: recurrent states [n, HIDDEN].
         window_bins: `windows.bins` [n, FEATURES].
+        latest: `latest.codes` [n, codes].
         action: code of the action that came [n].
         newest_ms: newest time of the chunk's events.
     """
 
     states: States
     window_bins: Ints
+    latest: Ints
     action: Ints
     newest_ms: int
 
@@ -109,7 +112,7 @@ def look(rows: Rows, events: Events, arrived_ms: Ints, model: Predictor, now_ms:
     )
     users = users[:count]
     before = rows[users]
-    return Sample(before["now"], bins(before), actions[:count], newest_ms)
+    return Sample(before["now"], bins(before), codes(before, len(ACTIONS)), actions[:count], newest_ms)
 
 
 @compiled

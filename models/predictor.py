@@ -9,13 +9,15 @@ last bit may be another on another processor; the recurrent states are the same.
 import numpy as np
 import numpy.typing as npt
 
+from models import windows
 from models.compiled import compiled
 from models.features import TIME_BINS, Steps, table_rows
 from models.grid import STATE_UNIT, WEIGHT_UNIT, weights_on_grid
 from models.item_index import ItemIndex
+from models.latest import codes
 from models.model_directory import OUTCOMES, TARGETS, Model
 from models.recurrence import Recurrence, States, Table
-from models.state import ACTIONS, Floats, Ints
+from models.state import ACTIONS, Floats, Ints, Rows
 from models.windows import BINS
 
 _HAZARD_LIMIT = 30  # a hazard of 1 to the last bit has no logarithm of what it leaves
@@ -60,6 +62,7 @@ class Predictor:
         self._readout = grid["readout"] * STATE_UNIT
         self._readout_bias = grid["readout_bias"]
         self._windows = _window_tables(grid["window"])
+        self._latest = np.ascontiguousarray(grid["latest"])
 
     def item_rows(self, item: Ints) -> Ints:
         """Return the table row of each item hash, any shape; 0 stands for an item that the model does not know."""
@@ -88,12 +91,17 @@ class Predictor:
         product = self.embedding[rows].astype(np.float64) @ self._item_input
         return np.rint(product / WEIGHT_UNIT).astype(np.int32)
 
-    def heads(self, states: States, window_bins: Ints) -> tuple[Floats, Floats]:
+    def predict(self, rows: Rows) -> tuple[Floats, Floats]:
+        """Return what `heads` says of the next event of users [users], from their rows alone."""
+        return self.heads(rows["now"], windows.bins(rows), codes(rows, len(ACTIONS)))
+
+    def heads(self, states: States, window_bins: Ints, latest: Ints) -> tuple[Floats, Floats]:
         """Return what the state says of the next event.
 
         Args:
             states: recurrent states [n, HIDDEN].
             window_bins: `windows.bins` of the same rows [n, FEATURES].
+            latest: `latest.codes` of the same rows [n, codes].
 
         Returns:
             probabilities of OUTCOMES [n, outcomes], hazards [n, TARGETS, TIME_BINS].
@@ -101,17 +109,18 @@ class Predictor:
         logits = states.astype(np.float64) @ self._readout
         actions = np.empty((len(states), len(OUTCOMES)))
         hazards = np.empty((len(states), len(TARGETS) * TIME_BINS))
-        _to_exponents(logits, self._readout_bias, self._windows, np.ascontiguousarray(window_bins, np.int64))
+        beside = (np.ascontiguousarray(column, np.int64) for column in (window_bins, latest))
+        _to_exponents(logits, self._readout_bias, self._windows, self._latest, *beside)
         np.exp(logits, out=logits)
         _to_probabilities(logits, actions, hazards)
         return actions, hazards.reshape(len(states), len(TARGETS), TIME_BINS)
 
 
 @compiled
-def _to_exponents(logits: Floats, bias: Floats, tables: Floats, window_bins: Ints) -> None:
-    """Add what the windows say to logits; turn them into what `exp` is to be taken of. In place."""
-    if len(window_bins) != len(logits):
-        raise ValueError("not as many window features as states")
+def _to_exponents(logits: Floats, bias: Floats, tables: Floats, latest: Floats, window_bins: Ints, codes: Ints) -> None:
+    """Add what windows and last events say to logits; turn them into what `exp` is to be taken of. In place."""
+    if not len(window_bins) == len(codes) == len(logits):
+        raise ValueError("not as many window features or codes as states")
     for k in range(len(logits)):
         for window in range(len(tables)):
             code = 0
@@ -119,6 +128,10 @@ def _to_exponents(logits: Floats, bias: Floats, tables: Floats, window_bins: Int
                 code = code * BINS + min(max(window_bins[k, window * len(ACTIONS) + action], 0), BINS - 1)
             for j in range(logits.shape[1]):
                 logits[k, j] += tables[window, code, j]
+        for column in range(codes.shape[1]):
+            code = min(max(codes[k, column], 0), len(latest) - 1)
+            for j in range(logits.shape[1]):
+                logits[k, j] += latest[code, j]
         for j in range(logits.shape[1]):
             logits[k, j] += bias[j]
         most = logits[k, : len(OUTCOMES)].max()

@@ -11,16 +11,19 @@ import numpy.typing as npt
 import polars as pl
 
 from models.features import GAP_EDGES_MS, GAPS, context_code, gap_code, hour_of_week
+from models.latest import log_codes
 from models.log import SPLITS, Log, cuts_through
 from models.log_windows import window_bins
 from models.model_directory import LEAVE, SERVED, TARGETS, Heads
 from models.state import Floats, Ints
-from models.survival import STARTS_MS, WIDTHS_MS
+from models.survival import widths_passed
 
 IGNORED = -1
 """Target of a row that says nothing about a head."""
 
 Bools = npt.NDArray[np.bool_]
+
+_CIRCUMSTANCES = ["device", "price", "quantity"]
 
 
 class Inputs(NamedTuple):
@@ -31,6 +34,7 @@ class Inputs(NamedTuple):
         item: row of the item tables.
         action_gap, hour, context: rows of the tables of these names; hours are 0 without times.
         window_bins: `windows.bins` after the event [events, features].
+        latest: `latest.codes` after the event [events, codes].
     """
 
     begins: Bools
@@ -39,6 +43,7 @@ class Inputs(NamedTuple):
     hour: Ints
     context: Ints
     window_bins: npt.NDArray[np.uint8]
+    latest: npt.NDArray[np.int16]
 
 
 class Times(NamedTuple):
@@ -46,7 +51,8 @@ class Times(NamedTuple):
 
     Fields:
         bin: time bin in which the event came or the observation ended.
-        share: how many widths of that bin passed before; for an event whole ones only: its bin is all that is scored.
+        share: how many widths of that bin passed before (`survival.widths_passed`); for an event whole ones only: its
+            bin is all that is scored.
         came: whether the event came. No event and no longer a wait than when the split began says nothing.
     """
 
@@ -95,11 +101,20 @@ def inputs(log: Log, heads: Heads, items: list[str], utc_offset_h: int) -> Input
     begins = np.zeros(len(log.item), bool)
     begins[log.first] = True
     action = actions(log, heads)
-    rows = item_rows(items, np.array([crc32(name.encode()) for name in log.items], np.uint32))
+    hashes = np.array([crc32(name.encode()) for name in log.items], np.uint32)
+    rows = item_rows(items, hashes)
+    context = _contexts(log.columns)
+    latest = log_codes(log.first, action, hashes[log.item], log.ts_ms, context, len(heads.actions))
     if not heads.timed:
         nothing = np.zeros(len(action), np.int64)
         return Inputs(
-            begins, rows[log.item], action, nothing, _contexts(log.columns), np.zeros((len(action), 0), np.uint8)
+            begins,
+            rows[log.item],
+            action,
+            nothing,
+            context,
+            np.zeros((len(action), 0), np.uint8),
+            latest,
         )
     if not log.timed:
         raise ValueError("the model learnt from times, and these events have none")
@@ -109,8 +124,9 @@ def inputs(log: Log, heads: Heads, items: list[str], utc_offset_h: int) -> Input
         item=rows[log.item],
         action_gap=action * GAPS + gap_code(before),
         hour=hour_of_week(log.ts_ms, utc_offset_h),
-        context=_contexts(log.columns),
+        context=context,
         window_bins=window_bins(log.first, action, log.ts_ms, len(heads.actions)),
+        latest=latest,
     )
 
 
@@ -128,14 +144,14 @@ def actions(log: Log, heads: Heads) -> Ints:
 
 
 def _contexts(columns: pl.DataFrame) -> Ints:
-    given = [name for name in ("device", "price") if name in columns.columns]
+    given = [name for name in _CIRCUMSTANCES if name in columns.columns]
     if not given:
         return np.zeros(len(columns), np.int64)
-    missing = (pl.lit(None).alias(name) for name in ("device", "price") if name not in given)
-    known = columns.select(given).with_columns(missing).select("device", "price")
+    missing = (pl.lit(None).alias(name) for name in _CIRCUMSTANCES if name not in given)
+    known = columns.select(given).with_columns(missing).select(_CIRCUMSTANCES)
     codes = known.unique(maintain_order=True)
     codes = codes.with_columns(code=pl.Series([context_code(*row) for row in codes.rows()], dtype=pl.Int64))
-    joined = known.join(codes, on=["device", "price"], how="left", nulls_equal=True, maintain_order="left")
+    joined = known.join(codes, on=_CIRCUMSTANCES, how="left", nulls_equal=True, maintain_order="left")
     return joined["code"].to_numpy(writable=True)
 
 
@@ -205,7 +221,7 @@ def _next(first: Ints, wanted: Bools) -> Ints:
 def _times(gap_ms: Ints, came: Bools, known: Bools, since_ms: Ints) -> Times:
     gap_ms = np.where(known, np.maximum(gap_ms, since_ms), since_ms)
     bin_ = np.searchsorted(GAP_EDGES_MS, gap_ms, side="right")
-    share = (gap_ms - STARTS_MS[bin_]) / WIDTHS_MS[bin_]
+    share = widths_passed(bin_, gap_ms)
     return Times(bin_, np.where(came, np.floor(share), share), came & known)
 
 

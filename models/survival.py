@@ -1,7 +1,9 @@
 """Time to the next event as a discrete hazard over log-spaced bins, and what follows from it.
 
 A bin's hazard is the probability that the event comes in it, given that it has not come before (Cox, Regression models
-and life-tables, 1972, section 6: discrete time). The rate is constant inside a bin; the last bin's rate holds for ever.
+and life-tables, 1972, section 6: discrete time). The rate is constant inside a bin. The last bin is followed by others
+of its hazard, each twice as wide as the one before, as the bins before it are: few who were silent for long come back
+soon, so a rate that stayed as it was would bring all of them back.
 """
 
 from copy import copy
@@ -16,7 +18,19 @@ STARTS_MS = np.concatenate([[0], GAP_EDGES_MS])
 """Start of each bin [TIME_BINS]."""
 
 WIDTHS_MS = np.diff(np.concatenate([STARTS_MS, [2 * GAP_EDGES_MS[-1]]]))
-"""Width of each bin [TIME_BINS]; the last one is as wide as all before it and goes on at the same rate."""
+"""Width of each bin [TIME_BINS]; the last one is as wide as all before it, those that follow it twice as wide each."""
+
+
+def widths_passed(bin_: Ints, t_ms: Ints) -> Floats:
+    """Return how many widths of its bin each time has passed; of the last one, of it and those that follow it.
+
+    >>> last = len(STARTS_MS) - 1
+    >>> widths_passed(np.array([0, last, last]), np.array([500, *STARTS_MS[last] * np.array([3, 4])])).tolist()
+    [0.5, 1.5, 2.0]
+    """
+    part, doublings = np.frexp(t_ms / STARTS_MS[-1])  # t is part * 2**doublings
+    inside: Floats = (t_ms - STARTS_MS[bin_]) / WIDTHS_MS[bin_]
+    return np.where(bin_ == len(STARTS_MS) - 1, doublings - 1 + (2 * part - 1), inside)
 
 
 class Curves:
@@ -75,5 +89,10 @@ def _log_survival(kept: Floats, before: Floats, t_ms: int) -> float:
     bin_ = 0
     while bin_ < len(GAP_EDGES_MS) and t_ms >= GAP_EDGES_MS[bin_]:
         bin_ += 1
-    value: float = before[bin_] + (t_ms - STARTS_MS[bin_]) / WIDTHS_MS[bin_] * kept[bin_]
+    value: float = before[bin_]
+    start, width = STARTS_MS[bin_], WIDTHS_MS[bin_]
+    while t_ms - start >= width and bin_ == len(GAP_EDGES_MS):
+        value += kept[bin_]
+        start, width = start + width, width * 2
+    value += (t_ms - start) / width * kept[bin_]
     return value

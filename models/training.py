@@ -91,6 +91,7 @@ def train(
     network = Network(len(made.items), torch.Generator().manual_seed(options.seed), made.heads, card.network)
     validation = Validation(made, network.cell)
     _start_at_floors(network, validation)
+    network.trusts(made.steps.latest[made.train.known])
     asked = to_builtins(msgspec.structs.replace(card, command="", data={})) | to_builtins(options)
     for name in ("epochs", *NOT_VERSIONED):
         del asked[name]

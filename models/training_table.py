@@ -20,6 +20,7 @@ class Steps(NamedTuple):
         item, action_gap, hour, context: rows of the network's input tables.
         begins: whether the event is its sequence's first.
         window_bins: `windows.bins` after the event [events, features].
+        latest: `latest.codes` after the event [events, codes].
     """
 
     item: Tensor
@@ -28,6 +29,7 @@ class Steps(NamedTuple):
     context: Tensor
     begins: Tensor
     window_bins: Tensor
+    latest: Tensor
 
 
 class Aims(NamedTuple):

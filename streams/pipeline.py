@@ -22,7 +22,6 @@ from models.observed import OBSERVED, count_changes, look, score
 from models.predictor import Predictor
 from models.state import Ints, Rows
 from models.survival import Curves
-from models.windows import bins
 from schemas.dead_letters import dead_letter, encode_dead_letter
 from schemas.events import Limits, Reason, Rejected, decode_events
 from schemas.topics import DEAD_LETTERS, INPUTS
@@ -98,8 +97,8 @@ def process(chunk: Chunk, users: UserTable, model: Predictor, now_ms: int, optio
             result.senders.judged(arrived.sender, fates, arrived.events.ts_ms, arrived.arrived_ms, now_ms)
         watch.lap("update")
         if len(sample.action):
-            score(model.heads(sample.states, sample.window_bins)[0], sample.action, result.observed)
-        actions, hazards = model.heads(rows["now"], bins(rows))
+            score(model.heads(sample.states, sample.window_bins, sample.latest)[0], sample.action, result.observed)
+        actions, hazards = model.predict(rows)
         curves = Curves(hazards)
         score_event(rows, curves, model.card.churn, moved=rows["newest_ms"] > newest_ms)
         count_changes(band, rows, result.observed)
@@ -130,7 +129,7 @@ def rescore(
     due = np.flatnonzero(rows["rescore_ms"] <= now_ms)
     mine = rows[due]
     apply(mine, NO_EVENTS, model)
-    _, hazards = model.heads(mine["now"], bins(mine))
+    _, hazards = model.predict(mine)
     curves, before = Curves(hazards), mine["band"].copy()
     changed = np.flatnonzero(score_silence(mine, curves, model.card.churn))
     rows[due] = mine
@@ -251,7 +250,7 @@ def _decode_others(records: Fetched, found: Ints, topic: str, now_ms: int, limit
             rejected[k] = event
         else:
             item, id_ = crc32(event.item_id.encode()), crc32(event.event_id.encode())
-            found[:, k] = event.ts_ms, item, id_, context_code(event.device, event.price)
+            found[:, k] = event.ts_ms, item, id_, context_code(event.device, event.price, event.quantity)
     return rejected
 
 

@@ -140,6 +140,7 @@ def _event(
 ) -> bool:
     """Read an event; False if it is not plain."""
     seen, after = 0, _COMMA
+    price, pieces = -1.0, 1
     at = _past(data, at, end, _OPEN)
     while after == _COMMA:
         close = _string(data, at, end)
@@ -160,9 +161,10 @@ def _event(
                 found[TS_MS] = number
             elif not 1 <= number <= _MOST_PIECES:
                 return False
+            else:
+                pieces = number
         elif field == _PRICE:
             price, at = _decimal(data, at, end, tens)
-            found[CONTEXT] += 1 + np.searchsorted(edges, price, "right")
         else:
             close = _string(data, at, end)
             first, at = at + 1, close + 1
@@ -183,6 +185,8 @@ def _event(
             return False
         after = data[at]
         at = _skipped(data, at + 1, end)
+    if price >= 0:
+        found[CONTEXT] += 1 + np.searchsorted(edges, price * pieces, "right")
     return after == _CLOSE and at == end and seen & _NEEDED == _NEEDED
 
 

@@ -13,7 +13,7 @@ from models.evaluation.rows import sequence_of, starts
 from models.features import NO_GAP, TIME_BINS, gap_code
 from models.log import Log
 from models.state import Floats, Ints
-from models.survival import STARTS_MS, WIDTHS_MS, Curves
+from models.survival import Curves, widths_passed
 
 Group: TypeAlias = Literal["none", "action", "gap"]
 
@@ -42,8 +42,9 @@ class SurvivalCurve:
         codes = self._codes(log, np.concatenate([followed, last + 1]))
         width = max(len(log.actions), NO_GAP + 1)
         bin_ = gap_code(gap)
-        share = np.where(came, 1.0, (gap - STARTS_MS[bin_]) / WIDTHS_MS[bin_])
-        self._hazards = life_table(codes, width, bin_, share, came)
+        passed = widths_passed(bin_, gap)
+        waited = np.where(came, np.floor(passed) + 1, passed)
+        self._hazards = life_table(codes, width, bin_, waited, came)
 
     def survival(self, log: Log, rows: Ints, horizons_ms: Ints, silent_ms: Ints | None = None) -> Floats:
         """Return P(the target comes later than the horizon, given the silence until now) [rows, horizons]."""
@@ -69,7 +70,7 @@ def life_table(group: Ints, groups: int, bin_: Ints, waited: Floats, came: npt.N
         group: of each time [n].
         groups: how many there are.
         bin_: in which the event came or the observation ended [n].
-        waited: in that bin, as a share of it [n].
+        waited: in that bin, in widths of it [n].
         came: whether the event came [n].
     """
     cell, shape = group * TIME_BINS + bin_, (groups, TIME_BINS)

@@ -18,7 +18,10 @@ from streams.settings import Settings
 from streams.topics import changelog
 from streams.user_rows import UserRows
 
-PREDICTED_FROM = ("now", "minutes", "hours", "days", "newest_ms", "total")
+PREDICTED_FROM = (
+    *("now", "minutes", "hours", "days", "newest_ms", "total"),
+    *("accepted", "ring_item", "ring_ts_low", "ring_high"),
+)
 """Fields of a row that say what its forecasts are; the others depend on how the events were cut into chunks."""
 
 SAMPLE, LONGEST = 200, 1000

@@ -11,7 +11,6 @@ from models.history import Events, apply
 from models.predictor import Predictor
 from models.state import Floats, Ints, Rows, empty_rows
 from models.survival import Curves
-from models.windows import bins
 from schemas.partitioner import partition
 from streams.benchmark.workload import START_MS
 from streams.chunk.changelog import changelog_batches
@@ -66,7 +65,7 @@ def known_users(first: int, count: int, model: Predictor) -> tuple[list[bytes], 
     )
     rows = empty_rows(count)
     apply(rows, events, model)
-    _, hazards = model.heads(rows["now"], bins(rows))
+    _, hazards = model.predict(rows)
     score_event(rows, Curves(hazards), model.card.churn, moved=np.ones(count, bool))
     rows["applied"] = -1
     return [b"u%d" % k for k in number.tolist()], rows

@@ -6,6 +6,7 @@ code: what holds a benchmark's states against it cannot be fooled by a fast netw
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import groupby, pairwise
 from typing import NamedTuple
 from zlib import crc32
 
@@ -13,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from models.features import GAPS, HOURS_OF_WEEK, NO_GAP, TIME_BINS
+from models.latest import LATEST, TOTAL_EDGES, VISIT_GAP_MS, sizes
 from models.model_directory import HOUR_MS, OUTCOMES, Model
-from models.state import HIDDEN
+from models.state import ACTIONS, HIDDEN
 from models.windows import BIN_EDGES, BINS
 
 _STATE_BITS, _WEIGHT_BITS, _EMBEDDING_BITS = 14, 12, 10  # a unit is 2**-bits
@@ -62,25 +64,32 @@ class PlainNetwork:
             before_ms = event.ts_ms
         return [int(value) for value in h]
 
-    def outcomes(self, state: Sequence[int], counts: Sequence[int]) -> dict[str, float]:
+    def outcomes(
+        self, state: Sequence[int], counts: Sequence[int], latest: Sequence[Event], total: int
+    ) -> dict[str, float]:
         """Return the probability of each next action.
 
         Args:
             state: recurrent state in units of 2**-14 [HIDDEN].
             counts: events in each window [FEATURES].
+            latest: the last events, at least `LATEST` of them if there are so many, in order of time.
+            total: number of all events.
         """
+        places = codes(latest[-LATEST:], total)
+        starts = np.cumsum([0, *sizes(len(ACTIONS))]).tolist()
         logits = []
         for k in range(len(OUTCOMES)):
             logit = sum(int(h) * int(weight) for h, weight in zip(state, self._w["readout"][:, k], strict=True)) / _ONE
             bins = [sum(edge <= count for edge in BIN_EDGES.tolist()) for count in counts]
             logit += sum(int(self._w["window"][n * BINS + place, k]) for n, place in enumerate(bins))
+            logit += sum(int(self._w["latest"][start + code, k]) for start, code in zip(starts, places, strict=False))
             logits.append((logit + int(self._w["readout_bias"][k])) / (1 << _WEIGHT_BITS))
         odds = [math.exp(logit - max(logits)) for logit in logits]
         return {name: value / sum(odds) for name, value in zip(OUTCOMES, odds, strict=True)}
 
     def _step(self, h: Whole, event: Event, before_ms: int) -> Whole:
         w, row = self._w, self._rows.get(crc32(event.item), 0)
-        gap = NO_GAP if before_ms < 0 else min(((event.ts_ms - before_ms) // 1000).bit_length(), TIME_BINS - 1)
+        gap = NO_GAP if before_ms < 0 else _gap(event.ts_ms - before_ms)
         x = np.array(
             [round(value / (1 << _EMBEDDING_BITS)) for value in (self._embedding[row] @ w["item_input"]).tolist()]
         )
@@ -102,6 +111,35 @@ def _whole(model: Model, name: str, bits: int) -> Whole:
     most = _MOST.get(name, 64) << bits
     whole: Whole = np.clip(np.rint(model.weights[name].astype(np.float64) * (1 << bits)), -most, most).astype(np.int64)
     return whole
+
+
+def codes(events: Sequence[Event], total: int) -> list[int]:
+    """Return the codes of the last events, in the order of `latest.sizes`."""
+    none = len(ACTIONS)
+    actions = [*(event.action for event in reversed(events)), none, none, none]
+    runs = [list(run) for _, run in groupby(events, key=lambda event: event.item)]
+    sources = [*(run[0].action for run in reversed(runs)), none, none]
+    same = [place for place, event in enumerate(reversed(events)) if event.item == events[-1].item]
+    gaps = [later.ts_ms - event.ts_ms for event, later in pairwise(events)]
+    breaks = [place for place, gap in enumerate(gaps, start=1) if gap >= VISIT_GAP_MS]
+    steps = len(events) - max(breaks, default=0)
+    width = none + 1
+    return [
+        (actions[0] * width + actions[1]) * width + actions[2],
+        actions[0] * width + actions[1],
+        actions[0] * LATEST + [*same, 0, 0][1],
+        sources[0] * width + sources[1],
+        actions[0] * LATEST + (len(runs[-1]) - 1 if runs else 0),
+        actions[0] * GAPS + (_gap(gaps[-1]) if gaps else NO_GAP),
+        _gap(sum(gaps)) if gaps else NO_GAP,
+        sum(edge <= total for edge in TOTAL_EDGES.tolist()),
+        len(breaks) * LATEST + steps if events else 0,
+        0,  # of prices
+    ]
+
+
+def _gap(gap_ms: int) -> int:
+    return min((gap_ms // 1000).bit_length(), TIME_BINS - 1)
 
 
 def _rounded(value: int, bits: int) -> int:

@@ -8,11 +8,12 @@ import msgspec
 import numpy as np
 from kafka import TopicPartition
 
+from models.left_out import ring_steps
 from models.model_directory import load
 from models.state import ACTIONS, Rows
 from schemas.topics import NEXT_ACTIONS, OUTPUTS, physical_name
 from streams.benchmark.final_state import BenchmarkFailed, last_values
-from streams.benchmark.plain_network import PlainNetwork
+from streams.benchmark.plain_network import Event, PlainNetwork
 from streams.benchmark.workload import Workload
 from streams.clients import consumer
 from streams.settings import Settings
@@ -110,7 +111,15 @@ def check_next_actions(settings: Settings, input_: Workload, since: Ends, keys: 
     for place in drawn:
         one = said[keys[place]]
         counts = [count for window in one.windows.values() for count in window.values()]
-        plain = network.outcomes(rows["now"][place].tolist(), counts)
+        total = int(rows["total"][place].sum())
+        plain = network.outcomes(rows["now"][place].tolist(), counts, _last_events(rows[place : place + 1]), total)
         wrong += one.actions.keys() != plain.keys() or any(abs(one.actions[k] - plain[k]) > _ROUNDING for k in plain)
     if wrong:
         raise BenchmarkFailed(f"the probabilities of {wrong} of {len(drawn)} users are not the plain network's")
+
+
+def _last_events(row: Rows) -> list[Event]:
+    """Return the events of the ring of one row, in order of time; items by their hashes."""
+    steps, held = ring_steps(row)
+    columns = (column[held].tolist() for column in (steps.item, steps.action, steps.ts_ms))
+    return [Event(b"%d" % item, action, ts_ms) for item, action, ts_ms in zip(*columns, strict=True)]

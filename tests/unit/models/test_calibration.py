@@ -11,6 +11,7 @@ from torch.nn import functional
 from models import calibration
 from models.calibration import FOLDS, Head, calibrate, fit, fold_in
 from models.features import TIME_BINS
+from models.latest import COLUMNS
 from models.learned import Learned
 from models.log import log
 from models.model_directory import SERVED, Card, Heads, Model
@@ -85,11 +86,13 @@ def test_folding_into_the_weights_equals_applying(heads: Heads) -> None:
             weight.add_(0.2 * drawn(k, *weight.shape))
     h = torch.tanh(drawn(8, 50, HIDDEN)).float()
     bins = torch.randint(9, (50, heads.features), generator=torch.Generator().manual_seed(9))
-    before = readout(network.on_grid(), heads, h, bins)
+    codes = torch.randint(len(network.trust), (50, COLUMNS), generator=torch.Generator().manual_seed(11))
+    network.trust.copy_(torch.linspace(0, 1, len(network.trust))[:, None])
+    before = readout(network.on_grid(), heads, h, bins, codes)
     scores = item_scores(network.on_grid(), h)
     slopes, shifts = torch.linspace(0.5, 1.5, heads.readout), drawn(10, heads.readout).float()
     fold_in(network, slopes, shifts, 0.7)
-    after = readout(network.on_grid(), heads, h, bins)
+    after = readout(network.on_grid(), heads, h, bins, codes)
     joined = [torch.cat([some.detach().reshape(50, -1) for some in said], 1) for said in (before, after)]
     assert float((slopes * joined[0] + shifts - joined[1]).abs().max()) < 0.01
     assert float((0.7 * scores - item_scores(network.on_grid(), h)).detach().abs().max()) < 0.01

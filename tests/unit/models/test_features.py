@@ -59,6 +59,13 @@ def test_price_has_two_codes_to_each_doubling(price: float, code: int) -> None:
     assert context_code(None, price) == code
 
 
+@given(st.floats(0, allow_infinity=False, allow_nan=False), st.integers(1, 2**31 - 1))
+def test_what_counts_is_the_cost_of_all_pieces(price: float, quantity: int) -> None:
+    cost = min(price * quantity, 1e300)
+    assert context_code(None, price, quantity) == context_code(None, cost)
+    assert context_code("phone", None, quantity) == context_code("phone", None)
+
+
 def test_devices_have_the_same_code_on_every_machine() -> None:
     assert [context_code(device, None) // 32 for device in ("phone", "desktop", "tablet", "")] == [2, 3, 5, 1]
 

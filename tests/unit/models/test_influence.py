@@ -16,7 +16,6 @@ from models.left_out import ring_steps, without
 from models.model_directory import OUTCOMES
 from models.state import RING, ROW, Rows, empty_rows
 from models.survival import Curves
-from models.windows import bins
 
 MODEL = random_predictor()
 ITEMS = np.append(MODEL.item_hashes[:2], 3)  # the last one of no item that the model knows
@@ -123,7 +122,7 @@ def test_places_without_an_event_have_no_influence_and_rows_stay_as_they_are() -
 def test_churn_without_the_newest_event_is_asked_after_the_silence_that_it_broke() -> None:
     events = history([0, 1, 0], [START_MS, START_MS + 60_000, START_MS + 9 * HOUR])
     before = rows_of(events.at(np.arange(2)))
-    _, hazards = MODEL.heads(before["now"], bins(before))
+    _, hazards = MODEL.predict(before)
     silent_ms = np.array([9 * HOUR - 60_000])
     after_silence = Curves(hazards).silence(0, silent_ms, MODEL.card.churn.band_horizon_ms)
     assert influence(rows_of(events), MODEL).without.of(CHURN)[2] == after_silence[0]

@@ -9,9 +9,10 @@ import pytest
 import torch
 from builders import random_model
 
-from models import history, windows
+from models import history
 from models.expected_events import expected_events
 from models.history import Events
+from models.latest import nothing
 from models.learned import Learned
 from models.log import Log, log
 from models.model_directory import Card, Model, load_any, save, shapes
@@ -65,7 +66,7 @@ def test_one_event_at_a_time_at_serving_equals_the_whole_sequence(read: Log, mod
             one = (np.array([column[k]]) for column in (read.action, ids, read.ts_ms, hashes, ids, context))
             history.apply(rows, Events(np.zeros(1, np.int64), *one), predictor)
             states[k] = rows["now"][0]
-            actions[k : k + 1], hazards[k : k + 1] = predictor.heads(rows["now"], windows.bins(rows))
+            actions[k : k + 1], hazards[k : k + 1] = predictor.predict(rows)
     assert np.array_equal(states, after)
     rows_ = np.setdiff1d(np.arange(len(states)), read.first)
     said = learned.action_probabilities(read, rows_)
@@ -138,6 +139,7 @@ def test_the_first_row_is_predicted_from_nothing(read: Log, model: Model) -> Non
     firsts = learned.action_probabilities(read, read.first)
     assert (firsts == firsts[0]).all()
     logits = torch.tensor(model.weights["readout_bias"][:3]) + torch.tensor(model.weights["window"][::9, :3]).sum(0)
+    logits += torch.tensor(model.weights["latest"][nothing(3), :3]).sum(0)
     np.testing.assert_allclose(firsts[0], torch.softmax(logits, 0), atol=1e-3)
 
 

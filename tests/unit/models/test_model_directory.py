@@ -53,6 +53,17 @@ def test_what_is_saved_is_loaded(saved: tuple[Model, Path]) -> None:
     assert Predictor(again).tag == int(model.card.version[:8], 16)
 
 
+def test_a_model_of_before_there_were_codes_of_the_last_events_says_what_it_said(tmp_path: Path) -> None:
+    made = random_model(3)
+    weights = {name: weight for name, weight in made.weights.items() if name != "latest"}
+    version = model_directory._version(made.card, made.items, weights)
+    save(made, tmp_path)
+    save_file(weights, tmp_path / "weights.safetensors")
+    card = msgspec.structs.replace(made.card, version=version)
+    (tmp_path / "model.json").write_bytes(msgspec.json.encode(card))
+    assert not load(tmp_path).weights["latest"].any()
+
+
 def test_version_is_made_of_the_whole_content(tmp_path: Path) -> None:
     model = random_model(2)
     version = save(model, tmp_path / "one").card.version

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from models import survival
 from models.features import GAP_EDGES_MS, TIME_BINS, Steps
+from models.latest import COLUMNS, ordered
 from models.log import log as sequences
 from models.model_directory import SERVED, TARGETS, Card, Model, save, shapes
 from models.network import Network, readout, time_loss
@@ -60,7 +61,7 @@ def test_states_and_heads_of_training_equal_those_of_serving(network: Network, t
     steps = Steps(hashes, log.action, log.ts_ms, before_ms, made.context.astype(np.uint8))
     served = predictor.advance(np.zeros((len(lengths), HIDDEN), np.int16), steps, lengths)
     ends = log.first + lengths - 1
-    served_heads = predictor.heads(served, made.window_bins[ends])
+    served_heads = predictor.heads(served, made.window_bins[ends], made.latest[ends])
 
     weights = network.on_grid()
     with torch.no_grad():
@@ -69,7 +70,8 @@ def test_states_and_heads_of_training_equal_those_of_serving(network: Network, t
         x = read_in(weights, item, action_gap, hour, context)
         after, _ = network.cell.run(weights, x, keep, torch.zeros(1, HIDDEN))
         trained = after[ends, 0]
-        logits, hazards = readout(weights, SERVED, trained, torch.from_numpy(made.window_bins[ends]))
+        beside = (torch.from_numpy(column[ends]) for column in (made.window_bins, made.latest))
+        logits, hazards = readout(weights, SERVED, trained, *beside)
     assert (made.item > 0).any()
     np.testing.assert_allclose(trained, served * 2.0**-14, atol=0.004)
     np.testing.assert_allclose(torch.softmax(logits, 1), served_heads[0], atol=0.005)
@@ -115,9 +117,9 @@ def test_gradient_by_hand_equals_the_recorded_one(network: Network) -> None:
 
 def test_loss_of_silence_is_minus_log_survival() -> None:
     logits = torch.randn(5, TIME_BINS, generator=torch.Generator().manual_seed(1))
-    silent_ms = np.array([0, 1_500, 90_000, 10**9, 3 * int(GAP_EDGES_MS[-1])])
+    silent_ms = np.array([0, 1_500, 90_000, 10**9, 5 * int(GAP_EDGES_MS[-1])])
     bins = np.searchsorted(GAP_EDGES_MS, silent_ms, side="right")
-    share = (silent_ms - survival.STARTS_MS[bins]) / survival.WIDTHS_MS[bins]
+    share = survival.widths_passed(bins, silent_ms)
     loss = time_loss(logits, torch.from_numpy(bins), torch.from_numpy(share), torch.zeros(5).bool(), *begun(5))
     curves = survival.Curves(torch.sigmoid(logits).numpy().astype(np.float64)[:, None])
     expected = -curves.log_silence(0, np.zeros_like(silent_ms), silent_ms)
@@ -143,13 +145,53 @@ def test_losses_of_waits_that_had_begun_are_probabilities_given_the_silence_befo
     loss = time_loss(logits.expand(len(bins), -1), torch.tensor(bins), torch.tensor(shares), came, *since)
     assert float(torch.exp(-loss).sum()) == pytest.approx(1, abs=1e-5)
     silent_ms = survival.STARTS_MS[bin_] + int(share * survival.WIDTHS_MS[bin_])
+    if bin_ == TIME_BINS - 1:
+        silent_ms = int(survival.STARTS_MS[bin_] * 3.4)  # 1.7: its own width, and .7 of one twice as wide
     curve = survival.Curves(torch.sigmoid(logits).numpy().astype(np.float64)[:, None])
-    last_ms = survival.STARTS_MS[-1] + int(shares[-1]) * survival.WIDTHS_MS[-1]
+    last_ms = survival.STARTS_MS[-1] * 2 ** int(shares[-1])
     expected = curve.silence(0, np.array([silent_ms]), int(last_ms - silent_ms))
     assert float(torch.exp(-loss[-1])) == pytest.approx(float(expected[0]), rel=1e-4)
 
 
 def test_there_is_a_hazard_for_each_target(network: Network) -> None:
-    logits, hazards = readout(network.on_grid(), SERVED, torch.zeros(2, HIDDEN), torch.zeros(2, 9, dtype=torch.uint8))
+    beside = torch.zeros(2, 9, dtype=torch.uint8), torch.zeros(2, COLUMNS, dtype=torch.int16)
+    logits, hazards = readout(network.on_grid(), SERVED, torch.zeros(2, HIDDEN), *beside)
     assert logits.shape == (2, 4)
     assert hazards.shape == (2, len(TARGETS), TIME_BINS)
+
+
+def test_a_rate_moves_all_hazards_of_its_target_as_far_as_its_code_is_trusted(network: Network) -> None:
+    with torch.no_grad():
+        network.trust.copy_(torch.linspace(0, 1, len(network.trust))[:, None])
+        before = network.on_grid()["latest"]
+        network.get_parameter("latest_rate")[:, 1] += 0.05
+        moved = network.on_grid()["latest"] - before
+    first, single = len(SERVED.outcomes) + TIME_BINS, slice(0, ordered(3)[0].start)
+    assert not moved[:, :first].any()
+    trust = network.trust.expand(-1, TIME_BINS)
+    torch.testing.assert_close(moved[single, first:], 0.05 * trust[single], atol=2**-11, rtol=0)
+    for part in ordered(3):
+        torch.testing.assert_close(moved[part, first:], 0.05 * trust[part].cumsum(0), atol=2**-10, rtol=0)
+
+
+def test_codes_count_by_the_training_rows_that_they_were_seen_in(network: Network) -> None:
+    part = ordered(3)[1]  # the number of events: 30 users had one, 10 of them two, and nobody more
+    network.trusts(torch.tensor([[0, part.start + 1]] * 20 + [[5, part.start + 2]] * 10))
+    trust = network.trust[:, 0].tolist()
+    assert trust[:6] == pytest.approx([0.5, 0, 0, 0, 0, 10 / 30])
+    assert trust[part.start : part.start + 4] == pytest.approx([0, 0, 10 / 30, 0])
+    table = network.on_grid()["latest"][part]
+    assert (table[2] != table[1]).any()
+    assert (table[2:] == table[2]).all()  # more events than were ever seen are as many as were
+
+
+def test_settled_weights_are_what_they_were_and_stand_for_themselves(network: Network) -> None:
+    with torch.no_grad():
+        network.trust.copy_(torch.linspace(0, 1, len(network.trust))[:, None])
+        before = network.on_grid()
+        network.settle()
+        after = network.on_grid()
+    for name, weight in before.items():
+        torch.testing.assert_close(after[name], weight, atol=2**-12, rtol=0, msg=name)
+    for name in ("readout", "window", "latest"):
+        torch.testing.assert_close(network.get_parameter(name), after[name], atol=2**-12, rtol=0)

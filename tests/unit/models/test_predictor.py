@@ -12,6 +12,7 @@ from builders import START_MS, random_model
 from models import predictor, recurrence
 from models.features import GAPS, NO_GAP, TIME_BINS, Steps
 from models.grid import on_grid
+from models.latest import COLUMNS, sizes
 from models.model_directory import OUTCOMES, READOUT, TARGETS, Model
 from models.predictor import Predictor
 from models.recurrence import States
@@ -241,12 +242,14 @@ def test_gates_saturate_outside_their_tables() -> None:
 def test_heads_are_the_formulas_of_the_model() -> None:
     random = np.random.default_rng(4)
     states, window_bins = random_states(100), random.integers(0, BINS, (100, FEATURES))
-    actions, hazards = SERVING.heads(states, window_bins)
+    codes = random.integers(0, sum(sizes(3)), (100, COLUMNS))
+    actions, hazards = SERVING.heads(states, window_bins, codes)
     w = {name: values.astype(np.float64) for name, values in MODEL.weights.items()}
     for k in range(100):
         logits = states[k] / ONE @ w["readout"] + w["readout_bias"]
         for feature in range(FEATURES):
             logits += w["window"][feature * BINS + window_bins[k, feature]]
+        logits += w["latest"][codes[k]].sum(0)
         assert len(logits) == READOUT
         shifted = np.exp(logits[: len(OUTCOMES)] - logits[: len(OUTCOMES)].max())
         assert actions[k] == pytest.approx(shifted / shifted.sum(), rel=1e-12)
@@ -257,11 +260,12 @@ def test_heads_are_the_formulas_of_the_model() -> None:
 def test_no_split_or_order_of_a_batch_changes_a_bit_of_the_heads() -> None:
     random = np.random.default_rng(5)
     states, window_bins = random_states(200), random.integers(0, BINS, (200, FEATURES))
-    actions, hazards = SERVING.heads(states, window_bins)
+    codes = random.integers(0, sum(sizes(3)), (200, COLUMNS))
+    actions, hazards = SERVING.heads(states, window_bins, codes)
     for _ in range(100):
         cuts = np.sort(random.choice(200, random.integers(1, 12), replace=False))
         for part in np.split(random.permutation(200), cuts):
-            a, h = SERVING.heads(states[part], window_bins[part])
+            a, h = SERVING.heads(states[part], window_bins[part], codes[part])
             assert (a.tobytes(), h.tobytes()) == (actions[part].tobytes(), hazards[part].tobytes())
 
 
@@ -269,6 +273,7 @@ def test_hazards_stay_between_0_and_1_whatever_the_weights() -> None:
     model = random_model(1)
     weights = {name: np.sign(w) * 1000 for name, w in model.weights.items()}
     states = np.concatenate([np.full((1, HIDDEN), ONE), np.full((1, HIDDEN), -ONE), random_states(20)]).astype(np.int16)
-    actions, hazards = Predictor(Model(model.card, model.items, weights)).heads(states, np.zeros((22, FEATURES), int))
+    bins, codes = np.zeros((22, FEATURES), int), np.zeros((22, COLUMNS), int)
+    actions, hazards = Predictor(Model(model.card, model.items, weights)).heads(states, bins, codes)
     assert ((hazards > 0) & (hazards < 1)).all()
     assert actions.sum(axis=1) == pytest.approx(1)

@@ -30,7 +30,7 @@ def made(*rows: tuple[str, str, str, int], **columns: Sequence[object]) -> Log:
 def test_inputs_are_those_of_the_features() -> None:
     read = made(
         ("a", "i", "view", 1_000), ("a", "j", "click", 4_500), ("b", "k", "view", 3_600_000),
-        device=["phone", None, "phone"], price=[9.5, 9.5, None],
+        device=["phone", None, "phone"], price=[9.5, 9.5, None], quantity=[None, 7, 2],
     )  # fmt: skip
     steps = inputs(read, SERVED, ["j", "i"], 2)
     gap = int(gap_code(np.array([3_500]))[0])
@@ -38,7 +38,7 @@ def test_inputs_are_those_of_the_features() -> None:
     assert steps.item.tolist() == [2, 1, 0]
     assert steps.action_gap.tolist() == [NO_GAP, GAPS + gap, NO_GAP]
     assert steps.hour.tolist() == [2, 2, 3]
-    assert steps.context.tolist() == [context_code("phone", 9.5), context_code(None, 9.5), context_code("phone", None)]
+    assert steps.context.tolist() == [context_code("phone", 9.5), context_code(None, 66.5), context_code("phone", None)]
 
 
 def test_a_log_without_times_has_actions_and_items_only() -> None:

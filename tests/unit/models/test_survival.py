@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from models.features import GAP_EDGES_MS, TIME_BINS, gap_code
 from models.state import Floats, Ints
-from models.survival import STARTS_MS, WIDTHS_MS, Curves
+from models.survival import STARTS_MS, WIDTHS_MS, Curves, widths_passed
 
 DAY_MS = 86_400_000
 LAST_MS = int(GAP_EDGES_MS[-1])
@@ -21,6 +21,8 @@ def plain_survival(hazards: list[float], t_ms: int) -> float:
         if t_ms < end:
             return float(product * (1 - hazard) ** ((t_ms - start) / (end - start)))
         product, start = product * (1 - hazard), end
+    while t_ms >= 2 * start:
+        product, start = product * (1 - hazards[-1]), 2 * start
     return float(product * (1 - hazards[-1]) ** ((t_ms - start) / start))
 
 
@@ -38,7 +40,7 @@ def test_bins_follow_each_other_from_0_and_are_those_of_the_gaps() -> None:
     assert gap_code(STARTS_MS).tolist() == list(range(TIME_BINS))
 
 
-@given(HAZARDS, st.lists(st.integers(0, 3 * LAST_MS), min_size=1, max_size=5))
+@given(HAZARDS, st.lists(st.integers(0, 40 * LAST_MS), min_size=1, max_size=5))
 def test_survival_is_the_product_of_what_each_bin_leaves(hazards: list[float], times: list[int]) -> None:
     plain = [plain_survival(hazards, t) for t in times]
     one_user = np.array([hazards])
@@ -67,11 +69,21 @@ def test_nobody_has_no_probabilities() -> None:
     assert nobody.silence(1, np.zeros((0, 3), np.int64), np.array([1, 2, 3])).shape == (0, 3)
 
 
-def test_rate_goes_on_for_ever_after_the_last_edge() -> None:
+def test_hazard_goes_on_for_ever_after_the_last_edge_in_bins_twice_as_wide_each() -> None:
     hazards = np.full((1, TIME_BINS), 0.1)
-    far = [float(silence(hazards, np.array([t]), DAY_MS)[0]) for t in (LAST_MS, 5 * LAST_MS, 100 * LAST_MS)]
-    assert far == pytest.approx([far[0]] * 3)
-    assert far[0] < 1
+    far = [float(silence(hazards, np.array([t]), t)[0]) for t in (LAST_MS, 4 * LAST_MS, 128 * LAST_MS)]
+    assert far == pytest.approx([0.9] * 3)
+    near, late = (float(silence(hazards, np.array([t]), DAY_MS)[0]) for t in (LAST_MS, 5 * LAST_MS))
+    assert near < late < 1
+
+
+@given(st.integers(0, 2**44))
+def test_widths_passed_are_those_that_survival_counts(t_ms: int) -> None:
+    bin_ = gap_code(np.array([t_ms]))
+    hazards = np.zeros((1, TIME_BINS))
+    hazards[0, bin_] = 0.3
+    passed = np.log(survived(hazards, np.array([t_ms]))) / np.log1p(-0.3)
+    assert widths_passed(bin_, np.array([t_ms])) == pytest.approx(passed, abs=1e-9)
 
 
 def test_silence_agrees_with_drawn_gaps() -> None:

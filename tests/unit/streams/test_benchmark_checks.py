@@ -9,6 +9,7 @@ import pytest
 from kafka import TopicPartition
 from typer.testing import CliRunner
 
+from models.latest import codes
 from models.model_directory import OUTCOMES, Model, save
 from models.predictor import Predictor
 from models.state import ACTIONS, Rows
@@ -87,7 +88,7 @@ def test_last_next_actions_must_be_those_of_all_events(monkeypatch: pytest.Monke
     keys, rows = folded(model)
     counts = [count for window in WINDOWS.values() for count in window.values()]
     bins = np.searchsorted(BIN_EDGES, [counts] * len(rows), side="right")
-    made = Predictor(model).heads(rows["now"], bins)[0].round(6).tolist()
+    made = Predictor(model).heads(rows["now"], bins, codes(rows, len(ACTIONS)))[0].round(6).tolist()
     actions = {key: dict(zip(OUTCOMES, p, strict=True)) for key, p in zip(keys, made, strict=True)}
     totals = INPUT.totals()
     next_actions(monkeypatch, totals, actions)

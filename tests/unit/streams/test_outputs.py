@@ -9,7 +9,6 @@ from builders import random_model
 
 from models.predictor import Predictor
 from models.survival import Curves
-from models.windows import bins
 from schemas.outputs import ChurnRisk, NextAction, Recommendation
 from schemas.topics import CHURN_RISK, NEXT_ACTIONS, OUTPUTS, RECOMMENDATIONS
 from streams.benchmark.known_users import known_users
@@ -38,7 +37,7 @@ def users_of(model: Predictor, odd: bool) -> Users:
 
 
 def made(model: Predictor, users: Users, slate_size: int) -> list[Outputs]:
-    actions, hazards = model.heads(users.rows["now"], bins(users.rows))
+    actions, hazards = model.predict(users.rows)
     return outputs(users, actions, Curves(hazards), model, Options(slate_size=slate_size))
 
 
@@ -77,7 +76,7 @@ def test_outputs_are_the_json_of_their_structs(odd: bool) -> None:
 def test_churn_risk_of_silence_names_the_band_before() -> None:
     model = predictor()
     users = users_of(model, True)
-    _, hazards = model.heads(users.rows["now"], bins(users.rows))
+    _, hazards = model.predict(users.rows)
     told = churn_outputs(users, Curves(hazards), model, np.arange(USERS) % 4)
     found = [msgspec.json.decode(output.value, type=ChurnRisk) for output in told]
     assert [one.previous_band for one in found[:4]] == [None, "low", "medium", "high"]

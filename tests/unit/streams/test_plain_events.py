@@ -33,7 +33,7 @@ def decoded(record: InputRecord) -> list[int] | None:
     if not isinstance(event, Event):
         return None
     ids = crc32(event.item_id.encode()), crc32(event.event_id.encode())
-    return [event.ts_ms, *ids, context_code(event.device, event.price)]
+    return [event.ts_ms, *ids, context_code(event.device, event.price, event.quantity)]
 
 
 FULL = event_record(
