@@ -13,10 +13,10 @@ READY := $(VENV)/.ready
 NODE := tests/node/node_modules/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test long property fuzz chaos check format node tools peers results clean
+.PHONY: help demo test long ops-test property fuzz chaos check format node tools peers results clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) ## Watch live predictions: make demo ARGS="--events 20000" ends by itself
 	@$(BIN)/nextact demo $(ARGS)
@@ -26,6 +26,9 @@ test: $(READY) ## Run all tests: ARGS="tests/unit -k ring" picks some, KAFKA_HOM
 
 long: $(READY) ## Run the tests that take minutes: faults on three brokers, TLS and rights, bursts, restarts
 	$(BIN)/pytest -m "long and not measure" $(ARGS)
+
+ops-test: $(READY) ## Fire alerts by real faults, with KAFKA_HOME and Debian's prometheus; a part of make long
+	$(BIN)/pytest -m ops tests/ops $(ARGS)
 
 property: $(READY) ## Try orders, duplicates, chunkings and models many times: make property N=10000 SEED=7
 	PROPERTY_EXAMPLES=$(or $(N),10000) $(BIN)/pytest --hypothesis-profile=many --hypothesis-seed=$(or $(SEED),1) \

@@ -1,0 +1,107 @@
+"""A Prometheus of our own, on the loopback address."""
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import yaml
+
+from streams.errors import ProcessEnded
+from streams.local_broker import free_ports
+from streams.processes import Process
+
+INTERVAL_MS = 250
+"""How often workers are scraped and rules looked at: 15 s, scaled less than the rules so that each window has some."""
+
+_NAP_S = 0.1
+
+
+class Series(NamedTuple):
+    """One line of an answer."""
+
+    labels: dict[str, str]
+    value: float
+
+
+class Prometheus(Process):
+    """Scrapes these addresses and evaluates these rules. Use it in a `with` block.
+
+    Args:
+        program: the binary.
+        folder: where it keeps everything.
+        targets: addresses of workers, host:port.
+        rules: files of rules.
+    """
+
+    def __init__(self, program: str, folder: Path, targets: Sequence[str], rules: Sequence[Path]) -> None:
+        self.address = f"127.0.0.1:{free_ports(1)[0]}"
+        every = f"{INTERVAL_MS}ms"
+        config = {
+            "global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every},
+            "rule_files": [str(path) for path in rules],
+            "scrape_configs": [{"job_name": "nextact", "static_configs": [{"targets": list(targets)}]}],
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+        command = [
+            program,
+            f"--config.file={folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={folder / 'data'}",
+            f"--web.listen-address={self.address}",
+            "--log.level=warn",
+        ]
+        super().__init__(command, folder / "prometheus.log")
+
+    def query(self, expr: str, at_s: float | None = None) -> list[Series]:
+        """Return what an expression is now, or at a time.
+
+        Raises:
+            OSError: it does not answer, or refuses the expression.
+        """
+        asked = {"query": expr} | ({} if at_s is None else {"time": str(at_s)})
+        found = self._get("query", asked)
+        assert found["resultType"] == "vector", found["resultType"]
+        return [Series(each["metric"], float(each["value"][1])) for each in found["result"]]
+
+    def query_range(self, expr: str, start_s: float, end_s: float, step_s: float) -> list[tuple[dict[str, str], Any]]:
+        """Return the lines of an expression: labels, and pairs of time and value as text."""
+        asked = {"query": expr, "start": str(start_s), "end": str(end_s), "step": str(step_s)}
+        return [(each["metric"], each["values"]) for each in self._get("query_range", asked)["result"]]
+
+    def value(self, expr: str) -> float:
+        """Return the one number that an expression is; not a number if it is none."""
+        found = self.query(expr)
+        return found[0].value if len(found) == 1 else math.nan
+
+    def firing(self) -> set[str]:
+        """Return the names of the alerts that fire."""
+        return {each["labels"]["alertname"] for each in self._get("alerts", {})["alerts"] if each["state"] == "firing"}
+
+    def wait_until(self, condition: Callable[[], object], what: str, patience_s: float) -> float:
+        """Wait until something holds; return the seconds that it took.
+
+        Raises:
+            ProcessEnded: it did not come to that.
+        """
+        began_s = time.monotonic()
+        while True:
+            try:
+                if condition():
+                    return time.monotonic() - began_s
+            except (OSError, HTTPException):
+                pass  # it only just starts
+            if self.code is not None:
+                raise ProcessEnded(f"Prometheus ended with code {self.code}: {self.last_words()}")
+            if time.monotonic() > began_s + patience_s:
+                raise ProcessEnded(f"not after {patience_s:.0f} s: {what}")
+            time.sleep(_NAP_S)
+
+    def _get(self, what: str, asked: dict[str, str]) -> Any:
+        with urlopen(f"http://{self.address}/api/v1/{what}?{urlencode(asked)}", timeout=10) as answer:
+            return json.load(answer)["data"]
