@@ -93,7 +93,7 @@ def wrong_model(good: Path, folder: Path) -> Path:
     """Save a model that finds likely what is not, trained long ago; return where."""
     model = load(good)
     weights = {name: np.array(values) for name, values in model.weights.items()}
-    for name in ("readout", "window", "readout_bias"):
+    for name in weights.keys() & {"readout", "window", "latest", "readout_bias"}:
         weights[name][..., :4] *= -1  # the logits of the next action
     old_ms = time.time_ns() // 1_000_000 - 40 * 86_400_000
     card = msgspec.structs.replace(model.card, trained_at_ms=old_ms)
