@@ -139,7 +139,7 @@ def running(home: Path, program: str, folder: Path) -> Iterator[Watched]:
             write_scaled(DEPLOY / "prometheus/rules", folder),
         )
         made = Watched(folder, settings, broker, prometheus, load, workers, stack)
-        made.wait_until_ready()
+        made.wait_until_ready(LEARN_PATIENCE_S)  # where nothing is compiled yet, that comes first
         load.start()
         stack.callback(load.stop)
         time.sleep(3)  # the first answers of a process are slow: Prometheus sees what comes after them
