@@ -25,7 +25,7 @@ from streams.user_rows import UserRows
 def leavers(version: str = "00abcdef0000") -> Predictor:
     """A model of users who come again within hours or stay away: their risk grows with silence alone."""
     model = random_model(version=version)
-    weights = {name: w * 0 if name in ("readout", "window") else w for name, w in model.weights.items()}
+    weights = {name: w * 0 if name in ("readout", "window", "latest") else w for name, w in model.weights.items()}
     hazards = np.full((len(TARGETS), TIME_BINS), -4.6)
     hazards[:, :17] = -1.4
     weights["readout_bias"] = np.concatenate([np.zeros(len(OUTCOMES)), hazards.ravel()]).astype(np.float32)
