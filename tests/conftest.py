@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,9 @@ EXAMPLES = "PROPERTY_EXAMPLES"
 settings.register_profile("quick", deadline=None)  # the first call of a compiled loop may have to compile it
 settings.register_profile("many", deadline=None, max_examples=int(os.environ.get(EXAMPLES, "10000")))
 settings.load_profile("quick")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a script: what we start would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
