@@ -58,21 +58,15 @@ class Prometheus(Process):
         ]
         super().__init__(command, folder / "prometheus.log")
 
-    def query(self, expr: str, at_s: float | None = None) -> list[Series]:
-        """Return what an expression is now, or at a time.
+    def query(self, expr: str) -> list[Series]:
+        """Return what an expression is now.
 
         Raises:
             OSError: it does not answer, or refuses the expression.
         """
-        asked = {"query": expr} | ({} if at_s is None else {"time": str(at_s)})
-        found = self._get("query", asked)
+        found = self._get("query", {"query": expr})
         assert found["resultType"] == "vector", found["resultType"]
         return [Series(each["metric"], float(each["value"][1])) for each in found["result"]]
-
-    def query_range(self, expr: str, start_s: float, end_s: float, step_s: float) -> list[tuple[dict[str, str], Any]]:
-        """Return the lines of an expression: labels, and pairs of time and value as text."""
-        asked = {"query": expr, "start": str(start_s), "end": str(end_s), "step": str(step_s)}
-        return [(each["metric"], each["values"]) for each in self._get("query_range", asked)["result"]]
 
     def value(self, expr: str) -> float:
         """Return the one number that an expression is; not a number if it is none."""
