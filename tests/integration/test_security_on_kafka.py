@@ -10,18 +10,20 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from builders import random_model
+from builders import event_json, random_model
 from certificates import Authority
 from kafka.admin import ACLOperation, ResourceType
 from secured import PASSWORD, Right, Secured, secured
-from workers import Worker
+from workers import Worker, wait_until_committed
 
 from models.model_directory import save
 from schemas.topics import INPUTS
-from streams.clients import producer
+from streams.clients import admin, producer
+from streams.metrics.group_lag import group_lag
 from streams.rights import WORKER
-from streams.settings import Settings
+from streams.settings import Settings, read_settings
 from streams.topics import create_topics
+from streams.worker_process import Samples
 
 pytestmark = [pytest.mark.broker, pytest.mark.long]
 
@@ -127,6 +129,35 @@ def test_every_command_works_with_a_password_over_tls_and_no_more_rights_than_th
         running.wait_until_handled(53)
     assert running.code == 0
     assert PASSWORD not in (tmp_path / "log").read_text()
+
+
+def test_lag_of_the_group_is_asked_with_the_rights_and_the_way_in_of_a_worker(
+    broker: Secured, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefix = settings.topic_prefix
+    way_in = broker.user(f"asks-{time.time_ns()}", worker_rights(prefix))
+    for name, value in way_in.items():
+        monkeypatch.setenv(name, value)
+    locked = read_settings(topic_prefix=prefix, partitions=settings.partitions, model=settings.model)
+
+    def send(count: int) -> None:
+        with producer(settings) as back_door:
+            for number in range(count):
+                back_door.send(f"{prefix}clicks", event_json(f"u{number}", ts_ms=time.time_ns() // 1_000_000)).get(10)
+
+    send(7)
+    with Worker(locked, tmp_path / "log", way_in | {"NEXTACT_GROUP_LAG_INTERVAL_S": "0.5"}) as worker:
+        worker.wait_until_handled(7)
+        wait_until_committed(settings)
+        worker.wait_until(lambda samples: _lags(samples) == [0, 0, 0], 30)
+    send(5)
+    with admin(locked) as client:
+        lag = group_lag(client, f"{prefix}nextact", {name: prefix + name for name in INPUTS})
+    assert lag == {("views",): 0, ("clicks",): 5, ("purchases",): 0}
+
+
+def _lags(samples: Samples) -> list[float]:
+    return [samples["nextact_group_lag_records", topic] for topic in INPUTS]
 
 
 def _listens_on(pid: int) -> set[str]:
