@@ -1,4 +1,4 @@
-"""The input topics as a log to learn from: what stands in them from a time to a time, decoded as a worker does."""
+"""The input topics as a log, to learn from or to keep: what stands in them from a time to a time, as a worker decodes it."""
 
 import time
 from collections import Counter
@@ -58,6 +58,8 @@ def read_topics(
     to_ms: int | None,
     now_ms: int,
     report: Report = lambda _, __: None,
+    *,
+    by_place: bool = False,
 ) -> TopicLog:
     """Read the events of the input topics, up to what the broker has now.
 
@@ -70,6 +72,8 @@ def read_topics(
         to_ms: None: to the end.
         now_ms: the present: what lies ahead of it is refused.
         report: told of the progress.
+        by_place: also take what stands behind the first record of `from_ms` with an earlier time. So each record is in
+            one of two logs that meet, whatever its time.
 
     Raises:
         BrokerUnavailable, BrokerRefused, TopicsMissing, PartitionsDiffer: there is nothing to read from.
@@ -85,7 +89,7 @@ def read_topics(
         parts, rows, found = list[pl.DataFrame](), list[tuple[Any, ...]](), TopicLog(pl.DataFrame())
         for done, record in enumerate(_records(client, settings, span), 1):
             report(done, total)
-            if from_ms is not None and record.timestamp < from_ms:
+            if from_ms is not None and record.timestamp < from_ms and not by_place:
                 continue
             topic = topics[record.topic]
             event = decode_event(record.value, record.key, record.headers, topic, now_ms, settings.limits)
@@ -108,12 +112,12 @@ def read_topics(
     return found
 
 
-def summary(found: TopicLog, dropped: int) -> str:
+def summary(found: TopicLog, dropped: int = 0) -> str:
     """Return what to say of what was read.
 
     Args:
         found: what was.
-        dropped: events that came twice.
+        dropped: events that came twice, if those are left out.
     """
     said = [f"{found.records:,} records read"]
     if found.refused:

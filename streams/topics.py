@@ -20,6 +20,7 @@ TABLE = "users"
 FOR_EVER = "-1"
 CREATE = "nextact topics create"
 CREATE_FOR_REPLAY = "nextact topics create --for-replay"
+_MORE = "More partitions in docs/operations.md"
 _UNKNOWN, _EXISTS = 3, 36
 _PATIENCE_S = 10.0
 _NAP_S = 0.2
@@ -190,8 +191,8 @@ def _check_partitions(settings: Settings, wanted: list[Topic], found: dict[str, 
         return
     wanted_count, counts = settings.partitions, set(wrong.values())
     if len(counts) == 1 and len(wrong) == len(of_users):
-        advice = f"set NEXTACT_PARTITIONS={counts.pop()}"
+        advice = f"set NEXTACT_PARTITIONS={counts.pop()}, but not if they were added to topics in use: see {_MORE}"
     else:
-        advice = f"all topics of users need as many: add partitions, or delete these and run `{CREATE}`"
+        advice = f"all topics of users need as many: delete those that hold nothing and run `{CREATE}`, or see {_MORE}"
     each = ", ".join(f"{name} {count}" for name, count in wrong.items())
     raise PartitionsDiffer(f"partitions are not {wanted_count}, as the settings say ({each}): {advice}")

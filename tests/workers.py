@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 from kafka import TopicPartition
+from kafka.errors import KafkaError
 
 from models.state import Rows
 from schemas.topics import INPUTS, physical_name
@@ -36,7 +37,12 @@ def wait_until_committed(settings: Settings) -> None:
     with admin(settings) as client, consumer(settings) as reader:
         ends = reader.end_offsets(tps)
         while True:
-            committed = client.list_group_offsets([group]).get(group, {})
+            try:
+                committed = client.list_group_offsets([group]).get(group, {})
+            except KafkaError as error:  # on a new broker the place where groups are kept is only just made
+                if not error.retriable:
+                    raise
+                committed = {}
             behind = {
                 tp: end for tp, end in ends.items() if end and (tp not in committed or committed[tp].offset < end)
             }
