@@ -1,4 +1,4 @@
-"""The input topics as a log, to learn from or to keep: what stands in them from a time to a time, as a worker decodes it."""
+"""The input topics as a log, to learn from or to keep: what stands in them from a time to a time, decoded."""
 
 import time
 from collections import Counter
