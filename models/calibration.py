@@ -15,9 +15,11 @@ from torch.nn import functional
 
 from models.evaluation.bootstrap import Bootstrap
 from models.evaluation.calibration import calibration_error
-from models.network import LIMIT, Network, item_scores, readout, time_loss
+from models.item_calibration import NONE, item_parts
+from models.item_calibration import fit as fit_items
+from models.network import LIMIT, Network, readout, time_loss
 from models.sequences import IGNORED
-from models.state import Ints
+from models.state import RING, Ints
 from models.training_table import Aims, Parts
 from models.validation import Validation
 
@@ -26,9 +28,7 @@ FOLDS = 5
 
 _LEAST_SEQUENCES = 20
 _MOST_ROWS = 50_000  # more say no more of so few numbers
-_MOST_SCORES = 20_000_000  # of items, looked at for their one number
-_BLOCK = 1024
-_SLOPES = 1.07 ** torch.arange(-14, 15, dtype=torch.float64)  # of the next item's scores: 0.39 to 2.6
+_MOST_SCORES = 8_000_000  # of items, looked at for their five numbers
 _HELD = 4.0  # precision of the prior that holds slopes at 1 and shifts at 0
 
 Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
@@ -108,20 +108,20 @@ def calibrate(network: Network, log: Parts, validation: Validation) -> dict[str,
             scaling, told[head.name] = _put_right(head)
             part = slice(head.first, head.first + head.logits.shape[1])
             slopes[part], shifts[part] = scaling.slope, scaling.shift.float()
-        item_slope, told["next_item"] = _put_items_right(weights, h, log.validation.next_item[rows], fold)
-        fold_in(network, slopes, shifts, item_slope)
+        items, told["next_item"] = _put_items_right(weights, log, rows, h, fold)
+        fold_in(network, slopes, shifts, items)
     return told
 
 
 @torch.no_grad()
-def fold_in(network: Network, slopes: Tensor, shifts: Tensor, item_slope: float) -> None:
+def fold_in(network: Network, slopes: Tensor, shifts: Tensor, items: Tensor) -> None:
     """Change the weights so that the heads give scaled logits.
 
     Args:
         network: changed in place.
         slopes: of all logits of the readout [readout].
         shifts: likewise.
-        item_slope: of the scores of the next item.
+        items: factors of the parts of the next item's scores, as `item_calibration.NONE` has them.
     """
     network.settle()
     learnt = dict(network.named_parameters())
@@ -129,8 +129,11 @@ def fold_in(network: Network, slopes: Tensor, shifts: Tensor, item_slope: float)
         if name in learnt:
             learnt[name].mul_(slopes)
     learnt["readout_bias"].add_(shifts).clamp_(-LIMIT, LIMIT)
-    for name in ("query", "item_bias"):
-        learnt[name].mul_(item_slope)
+    *_, again, ring = items.tolist()
+    for name, factor in zip(("query", "item_bias", "follow_bias", "again_bias"), items.tolist(), strict=False):
+        learnt[name].mul_(factor)
+    learnt["recent_gate"][:, 1:].mul_(again)
+    learnt["again_bias"][:-RING].add_(ring)
 
 
 def _folds(sequence: Ints) -> Ints:
@@ -194,34 +197,26 @@ def _put_right(head: Head) -> tuple[Scaling, dict[str, Any]]:
 
 
 def _put_items_right(
-    weights: dict[str, Tensor], h: Tensor, wanted: Tensor, fold: Tensor
-) -> tuple[float, dict[str, Any]]:
-    """Return the slope of the next item's scores; the first of the candidates above with the least loss is it."""
-    known = torch.nonzero(wanted)[:, 0]
+    weights: dict[str, Tensor], log: Parts, row: Tensor, h: Tensor, fold: Tensor
+) -> tuple[Tensor, dict[str, Any]]:
+    """Return the factors of the parts of the next item's scores."""
+    none = torch.tensor(NONE, dtype=torch.float64)
+    known = torch.nonzero(log.validation.next_item[row])[:, 0]
     known = known[:: len(known) * len(weights["item_bias"]) // _MOST_SCORES + 1]
     if not len(known):
-        return 1.0, {}
-    losses, most, right = [], [], []
-    for rows in torch.split(known, _BLOCK):
-        scores = item_scores(weights, h[rows])
-        top, which = scores.max(1)
-        sums = torch.stack([torch.logsumexp(scores * float(slope), 1) for slope in _SLOPES], 1).double()
-        own = scores.gather(1, wanted[rows, None] - 1).double()
-        losses.append(sums - own * _SLOPES)
-        most.append(torch.exp(top[:, None].double() * _SLOPES - sums))
-        right.append(which == wanted[rows] - 1)
-    loss, sure, came = torch.cat(losses), torch.cat(most), torch.cat(right)
-    chosen = torch.empty(len(known), dtype=torch.int64)
+        return none, {}
+    made, every = item_parts(weights, log, row[known], h[known]), torch.arange(len(known))
+    found = fit_items(made, every, none)
+    both = torch.empty(2, 3, len(known), dtype=torch.float64)
+    both[0] = torch.stack(made.told(none, every))
     for k in range(FOLDS):
         mine = fold[known] == k
-        chosen[mine] = loss[~mine].sum(0).argmin()
-    none = torch.full_like(chosen, int((_SLOPES == 1).nonzero()))
-    both = [(column, loss.gather(1, column[:, None])[:, 0].mean()) for column in (none, chosen)]
-    told = _told([float(mean) for _, mean in both], [(sure.gather(1, c[:, None])[:, 0], came) for c, _ in both])
-    if not both[1][1] < both[0][1]:
-        return 1.0, told
-    slope = float(_SLOPES[loss.sum(0).argmin()])
-    return slope, told | {"slope": slope}
+        both[1][:, mine] = torch.stack(made.told(fit_items(made, every[~mine], found), every[mine]))
+    losses = both[:, 0].mean(1).tolist()
+    told = _told(losses, [(sure, came > 0) for _, sure, came in both])
+    if not losses[1] < losses[0]:
+        return none, told
+    return found, told | {"factors": found.tolist()}
 
 
 def _told(losses: list[float], reliabilities: list[tuple[Tensor, Tensor]]) -> dict[str, Any]:

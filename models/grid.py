@@ -10,8 +10,20 @@ from models.state import Floats
 STATE_UNIT = 2.0**-14
 WEIGHT_UNIT = 2.0**-12
 EMBEDDING_UNIT = 2.0**-10
+LIFT_UNIT = 2.0**-10
+MOST_LIFT = 16
 
-_LIMITS = {"item_embedding": 8, "item_input": 8, "hidden": 8}
+_UNITS = {"item_embedding": EMBEDDING_UNIT, "follower": 1.0, "follower_lift": LIFT_UNIT}
+_LIMITS = {
+    "item_embedding": 8,
+    "item_input": 8,
+    "hidden": 8,
+    "follow_bias": 8,
+    "again_bias": 8,
+    "recent_gate": 8,
+    "follower": 2**24,  # numbers of items: float32 holds them up to here
+    "follower_lift": MOST_LIFT,
+}
 _LIMIT = 64
 
 
@@ -30,5 +42,7 @@ def weights_on_grid(weights: Mapping[str, Floats]) -> dict[str, npt.NDArray[np.f
     >>> weights_on_grid({"hidden": np.array([9.0]), "query": np.array([9.0])})
     {'hidden': array([8.]), 'query': array([9.])}
     """
-    units = dict.fromkeys(weights, WEIGHT_UNIT) | {"item_embedding": EMBEDDING_UNIT}
-    return {name: on_grid(weight, units[name], _LIMITS.get(name, _LIMIT)) for name, weight in weights.items()}
+    return {
+        name: on_grid(weight, _UNITS.get(name, WEIGHT_UNIT), _LIMITS.get(name, _LIMIT))
+        for name, weight in weights.items()
+    }

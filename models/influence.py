@@ -119,14 +119,16 @@ def _of_items(rows: Rows, model: Predictor, items: Ints) -> Floats:
     shares = np.zeros((len(rows), len(items)))
     if not len(items) or not len(model.items):
         return shares
-    events, held = ring_steps(rows)
-    known = np.asarray((held & model.knows(events.item)).any(1))
+    known = np.asarray((model.ring(rows) > 0).any(1))
     query = np.where(known[:, None], item_query(rows["now"], model), 0)
     vectors, bias = model.embedding[1:].T.astype(np.float64), model.item_bias[1:].astype(np.float64)
+    held, column = model.held(rows, model.ring(rows)), np.arange(-1, len(model.items))
+    weight, own = model.recent.of(held, rows["now"]), np.zeros(len(rows), np.int64)
     block = max(1, _SCORES // len(model.items))
     for start in range(0, len(rows), block):
         part = slice(start, start + block)
         scores = query[part] @ vectors + bias  # exact, so that what moved nothing has no influence
+        model.followers.add(scores, column, held.item[part], own[part], weight[part])
         weights = np.exp(scores - scores.max(1, keepdims=True))
         shares[part] = weights[:, chosen - 1] / weights.sum(1, keepdims=True)
     shares[:, chosen == 0] = 0

@@ -10,8 +10,11 @@ learning training, 2019).
 
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from models.recent_loss import Recent, RecentLoss
 
 _SCORES = 2**21
 """Scores of a block."""
@@ -20,7 +23,7 @@ _LEAST_ROWS = 32
 _FAST = torch.bfloat16 if torch.cpu.get_capabilities().get("amx_bf16") else torch.float32
 """What the gradient's products are made of."""
 
-_SAFE = 60.0
+_SAFE = 70.0
 """Scores up to this size may be exponents as they are: in float32 neither they nor their sum over or underflow."""
 
 
@@ -57,6 +60,7 @@ def item_loss(
     target: Tensor,
     label_smoothing: float = 0.0,
     drawn: Drawn | None = None,
+    recent: Recent | None = None,
 ) -> Tensor:
     """Return the summed cross-entropy in nats of softmax(query @ vectors.T + bias).
 
@@ -69,13 +73,17 @@ def item_loss(
             architecture for computer vision, CVPR 2016).
         drawn: items that stand for all in the sum, weighted by how likely they were to be drawn (Jean et al., On using
             very large target vocabulary for neural machine translation, ACL 2015); the label is not smoothed then.
+        recent: what the last items add to the scores.
 
     >>> loss = item_loss(torch.zeros(2, 3), torch.ones(4, 3), torch.zeros(4), torch.tensor([0, 3]))
     >>> round(float(loss), 4)  # 2 ln 4
     2.7726
     """
     smoothed = 0.0 if drawn is not None else label_smoothing
-    loss: Tensor = _ItemLoss.apply(query, vectors, bias, target, smoothed, drawn)  # type: ignore[no-untyped-call]
+    weight = None if recent is None else recent.weight
+    loss: Tensor = _ItemLoss.apply(  # type: ignore[no-untyped-call]
+        query, vectors, bias, weight, target, smoothed, drawn, recent
+    )
     return loss
 
 
@@ -92,9 +100,11 @@ class _ItemLoss(torch.autograd.Function):
         query: Tensor,
         vectors: Tensor,
         bias: Tensor,
+        weight: Tensor | None,
         target: Tensor,
         label_smoothing: float,
         drawn: Drawn | None,
+        recent: Recent | None,
     ) -> Tensor:
         width = query.shape[1]
         every = torch.cat([vectors, bias[:, None], torch.ones(len(vectors), 1)], 1)
@@ -107,7 +117,14 @@ class _ItemLoss(torch.autograd.Function):
             missing = 1 - counted[target]
         wanted = every[target]
         own = (query * wanted[:, :width]).sum(1) + wanted[:, width]
-        shift = _shift(query, right[:, :width], right[:, width], own)
+        column = np.arange(-1, len(vectors))
+        if drawn is not None:
+            column = np.full_like(column, -1)
+            column[drawn.rows.numpy() + 1] = np.arange(len(right))
+        near = None if recent is None else RecentLoss(recent, target, column)
+        if near is not None:
+            own = own + near.own
+        shift = _shift(query, right[:, :width], right[:, width], own, near)
         left = torch.cat([query, torch.ones(len(query), 1), -shift[:, None]], 1)  # times right: the scores, shifted
         own = own - shift
         missing = missing * own.exp()
@@ -119,8 +136,13 @@ class _ItemLoss(torch.autograd.Function):
         for start in range(0, len(left), rows):
             block = slice(start, start + rows)
             count = len(own[block])
-            odds = torch.mm(left[block], across, out=scores[:count]).exp_()
+            odds = torch.mm(left[block], across, out=scores[:count])
+            if near is not None:
+                near.add(odds, block)
+            odds.exp_()
             total[block] = odds.sum(1) + missing[block]
+            if near is not None:
+                near.pull(odds, total[block], block)
             odds = odds if rounded is scores else rounded[:count].copy_(odds)
             torch.div(torch.mm(odds, fast), total[block, None], out=d_query[block])
             d_right += torch.mm(odds.T, (left[block] / total[block, None]).to(_FAST))
@@ -129,25 +151,34 @@ class _ItemLoss(torch.autograd.Function):
         d_query += pull * wanted[:, :width]
         d_every = d_right if drawn is None else torch.zeros_like(every).index_add_(0, drawn.rows, d_right)
         d_every.index_add_(0, target, pull * left)
+        d_weight = torch.zeros(0) if near is None else near.gradient(pull[:, 0])
         if label_smoothing:
             each = right.mean(0)
             loss -= label_smoothing * (left @ each).sum()
             d_query -= label_smoothing * each[:width]
             d_every -= left.sum(0) * (label_smoothing / len(right))
-        ctx.save_for_backward(d_query, d_every[:, :width], d_every[:, width])
+            if near is not None and weight is not None:
+                spread = near.sum() * (label_smoothing / len(right))
+                loss -= (spread * weight.detach()).sum()
+                d_weight -= spread
+        ctx.save_for_backward(d_query, d_every[:, :width], d_every[:, width], d_weight)
         return loss
 
     @staticmethod
     def backward(ctx: _Context, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        d_query, d_vectors, d_bias = ctx.saved_tensors
-        return d_query * grads[0], d_vectors * grads[0], d_bias * grads[0], None, None, None
+        *of_items, d_weight = (gradient * grads[0] for gradient in ctx.saved_tensors)
+        return *of_items, d_weight if len(d_weight) else None, None, None, None, None
 
 
-def _shift(query: Tensor, vectors: Tensor, bias: Tensor, own: Tensor) -> Tensor:
+def _shift(query: Tensor, vectors: Tensor, bias: Tensor, own: Tensor, near: RecentLoss | None) -> Tensor:
     """Return what to take off the scores of each row [n]: 0 where none can be large, else the largest."""
-    most = torch.maximum(query.norm(dim=1) * vectors.norm(dim=1).max() + bias.abs().max(), own.abs())
+    most = query.norm(dim=1) * vectors.norm(dim=1).max() + bias.abs().max()
+    most = torch.maximum(most if near is None else most + near.most, own.abs())
     shift = torch.zeros(len(query))
     large = torch.nonzero(most > _SAFE)[:, 0]
     for some in torch.split(large, max(_SCORES // len(vectors), _LEAST_ROWS)):
-        shift[some] = torch.maximum(torch.addmm(bias, query[some], vectors.T).amax(1), own[some])
+        scores = torch.addmm(bias, query[some], vectors.T)
+        if near is not None:
+            near.add(scores, some.numpy())
+        shift[some] = torch.maximum(scores.amax(1), own[some])
     return shift

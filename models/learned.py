@@ -12,14 +12,16 @@ from torch import Tensor
 
 from models.cells.sizes import SERVED_NETWORK
 from models.expected_events import expected_events
+from models.followers import recent
 from models.grid import STATE_UNIT, WEIGHT_UNIT, weights_on_grid
 from models.latest import nothing
 from models.log import Log
 from models.model_directory import LEAVE, Model
 from models.network import CELLS, readout
 from models.reading import Reading
+from models.recent import held, tables
 from models.recurrence import Recurrence, States
-from models.sequences import Inputs, inputs
+from models.sequences import Inputs, actions, inputs
 from models.state import HIDDEN, Floats, Ints
 from models.survival import Curves
 from models.training_table import steps as tensors
@@ -30,9 +32,11 @@ class _Read(NamedTuple):
 
     log: Log
     steps: Inputs
+    action: Ints
     after: States | Floats
     vectors: Tensor
     bias: Tensor
+    column: Ints  # where in the log's items each of the model's is, -1: nowhere
 
 
 class Learned:
@@ -48,6 +52,7 @@ class Learned:
         self.card, self.items = model.card, model.items
         self._exact = weights_on_grid(model.weights)
         self._weights = {name: torch.from_numpy(w.astype(np.float32)) for name, w in self._exact.items()}
+        self._followers, self._recent = tables(self._exact)
         self._served = model.card.network == SERVED_NETWORK
         self._read: _Read | None = None
 
@@ -57,9 +62,12 @@ class Learned:
         A model cannot recommend what it has not seen: no item of its own vocabulary ranks behind an unknown one.
         """
         read = self._of(log)
-        scores: Floats = torch.addmm(
-            read.bias, self._before(log, rows) @ self._weights["query"], read.vectors.T
-        ).numpy()
+        h, before = self._before(log, rows), np.maximum(rows - 1, 0)
+        scores: Floats = torch.addmm(read.bias, h @ self._weights["query"], read.vectors.T).numpy()
+        item, done = (recent(column, read.steps.number, before) for column in (read.steps.item, read.action))
+        last = held(np.where(read.steps.begins[rows, None], 0, item), done, len(self.card.actions))
+        weight = self._recent.of(last, h.numpy() / STATE_UNIT)
+        self._followers.add(scores, read.column, last.item, np.zeros(len(rows), np.int64), weight)
         return scores
 
     def action_probabilities(self, log: Log, rows: Ints) -> Floats:
@@ -147,7 +155,11 @@ class Learned:
             rows = torch.tensor([row.get(name, 0) for name in log.items])
             bias = torch.where(rows > 0, self._weights["item_bias"][rows], -torch.inf)
             after = self._run(log, steps) if self._served else self._run_as_trained(log, steps)
-            self._read = _Read(log, steps, after, self._weights["item_embedding"][rows], bias)
+            column = np.full(len(self.items) + 1, -1)
+            column[rows[rows > 0].numpy()] = torch.nonzero(rows)[:, 0].numpy()
+            self._read = _Read(
+                log, steps, actions(log, self.card.heads), after, self._weights["item_embedding"][rows], bias, column
+            )
         return self._read
 
     def _run_as_trained(self, log: Log, made: Inputs) -> Floats:

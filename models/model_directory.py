@@ -14,13 +14,22 @@ from models.cells.sizes import NETWORKS, SERVED_NETWORK
 from models.features import CONTEXTS, GAPS, HOURS_OF_WEEK, TIME_BINS
 from models.latest import sizes
 from models.reference import Reference
-from models.state import ACTIONS, HIDDEN, RESOLUTIONS, Floats
+from models.state import ACTIONS, HIDDEN, RESOLUTIONS, RING, Floats
 from models.windows import BINS
 
 FORMAT = 1
 FILES = ("model.json", "items.json", "weights.safetensors")
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
+
+RECENT = 8
+"""How many of the last items say by their followers what comes next, past the recurrent state."""
+
+FOLLOWERS = 64
+"""How many of the items that followed an item are kept."""
+
+COUNTED = ("follower", "follower_lift")
+"""Tensors that are counted, not learnt: see `models.followers`."""
 
 LEAVE = "leave"
 """The outcome "nothing more for `leave_after_ms`", last in the next-action head."""
@@ -73,7 +82,13 @@ class Heads(NamedTuple):
 SERVED = Heads(ACTIONS, TARGETS)
 """What a model has to have to be served."""
 
-_SINCE = ("latest",)  # tensors that older models lack: nothing is added to what they say
+_SINCE = (
+    "latest",
+    "follow_bias",
+    "again_bias",
+    "recent_gate",
+    *COUNTED,
+)  # tensors that older models lack: nothing is added to what they say
 _ADVICE = "train one with `nextact train EVENTS --out DIR`"
 
 
@@ -140,10 +155,14 @@ def shapes(items: int, heads: Heads = SERVED, network: str = SERVED_NETWORK) -> 
     Heads: `logits = h @ readout + sum over k of window[k * BINS + bin_k] + sum over k of latest[code_k] +
     readout_bias`, the codes being those of `models.latest`;
     scores of the next item: `(h @ query) @ item_embedding[1:].T + item_bias[1:]`. Item row 0 stands for every unknown
-    item.
+    item. For the k-th event from the end (0 to RING - 1), of one of A actions a and of row i, if i stands not nearer
+    but c times further back in the ring, is added, with `g = h @ recent_gate` and all weights rounded: to the
+    score of row `follower[i, m]`, for all m, `follow_bias[k * A + a] * (1 + g_0) * follower_lift[i, m]` if k < RECENT;
+    to that of row i `again_bias[k * A + a] + again_bias[RING * A + c] + (g_1 if k = 0 else g_2)`.
     Without times, `action_gap` has one row an action, and there are no hours and windows.
     """
     width, _, own = NETWORKS[network]
+    known = known_actions(len(heads.actions))
     of_time = {"hour_of_week": (HOURS_OF_WEEK, width), "window": (heads.features * BINS, heads.readout)}
     shared = {
         "item_embedding": (items + 1, HIDDEN),
@@ -153,11 +172,21 @@ def shapes(items: int, heads: Heads = SERVED, network: str = SERVED_NETWORK) -> 
         "context": (CONTEXTS, width),
         **own,
         "query": (HIDDEN, HIDDEN),
+        "follow_bias": (RECENT * known,),
+        "again_bias": (RING * known + RING,),
+        "recent_gate": (HIDDEN, 3),
+        "follower": (items + 1, FOLLOWERS),
+        "follower_lift": (items + 1, FOLLOWERS),
         "readout": (HIDDEN, heads.readout),
         "readout_bias": (heads.readout,),
     }
     latest = {"latest": (sum(sizes(len(heads.actions))), heads.readout)}
     return (shared | of_time if heads.timed else shared) | latest
+
+
+def known_actions(actions: int) -> int:
+    """Return how many actions the weights of the last items tell apart: more than 18 share them."""
+    return min(actions, 18)
 
 
 def save(model: Model, directory: Path) -> Model:
@@ -239,6 +268,10 @@ def _check(directory: Path, card: Card, items: int, weights: dict[str, Floats]) 
         if name not in weights or weights[name].shape != shape or not np.isfinite(weights[name]).all():
             fault = f"tensor {name} is not a finite array of shape {shape}"
             raise ModelDirectoryError(f"{directory} holds no model ({fault}): copy it again, or {_ADVICE}")
+    rows = weights["follower"]
+    if not ((rows >= 0) & (rows <= items) & (rows == np.rint(rows))).all():
+        fault = "tensor follower does not name items by their rows"
+        raise ModelDirectoryError(f"{directory} holds no model ({fault}): copy it again, or {_ADVICE}")
 
 
 def _version(card: Card, items: list[str], weights: dict[str, Floats]) -> str:

@@ -7,6 +7,7 @@ if they were not (straight-through: Bengio et al., Estimating or propagating gra
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -20,8 +21,9 @@ from models.cells.transformer import Transformer
 from models.features import HOURS_OF_WEEK, TIME_BINS
 from models.grid import EMBEDDING_UNIT, WEIGHT_UNIT
 from models.latest import ordered
-from models.model_directory import SERVED, Heads, shapes
-from models.state import HIDDEN, Floats
+from models.model_directory import COUNTED, RECENT, SERVED, Heads, shapes
+from models.recent import Held, Tables
+from models.state import HIDDEN, RING, Floats, Ints
 from models.windows import BINS
 
 LIMIT = 8.0
@@ -37,7 +39,7 @@ _TRUSTED = 20  # rows of a code of `latest` that let half of what was learnt of 
 
 
 class Network(nn.Module):
-    """The parameters, named as in `model_directory.shapes`.
+    """The parameters, named as in `model_directory.shapes`, without what is counted.
 
     The hour of the week is learnt as the sum of a day and an hour of the day: few logs show an hour of the week often
     enough to learn it alone. What raises the hazards of a target is learnt as the sum of a rate, the same in all time
@@ -59,6 +61,8 @@ class Network(nn.Module):
         super().__init__()
         self.heads, self.cell = heads, CELLS[kind]
         learnt, own = shapes(items, heads, kind), self.cell.sizes.own
+        for name in COUNTED:
+            del learnt[name]
         if heads.timed:
             _, width = learnt.pop("hour_of_week")
             learnt |= {"day_of_week": (DAYS, width), "hour_of_day": (HOURS_OF_WEEK // DAYS, width)}
@@ -77,7 +81,7 @@ class Network(nn.Module):
         return {name: weight + (_rounded(name, weight) - weight.detach()) for name, weight in self._weights()}
 
     def export(self) -> dict[str, Floats]:
-        """Return the weights for a model directory."""
+        """Return the weights for a model directory, without what is counted."""
         return {name: _rounded(name, weight).numpy() for name, weight in self._weights()}
 
     @torch.no_grad()
@@ -163,14 +167,32 @@ def readout(
     return logits[:, :outcomes], logits[:, outcomes:].reshape(len(h), len(heads.targets), TIME_BINS)
 
 
-def item_scores(weights: dict[str, Tensor], h: Tensor, rows: Tensor | None = None) -> Tensor:
-    """Return the logits of the next item, of all known items or of the given table rows only: [n, items]."""
-    vectors, bias = (
-        (weights["item_embedding"][1:], weights["item_bias"][1:])
-        if rows is None
-        else (weights["item_embedding"][rows], weights["item_bias"][rows])
-    )
-    return torch.addmm(bias, h @ weights["query"], vectors.T)
+def item_scores(weights: dict[str, Tensor], tables: Tables, h: Tensor, held: Held, first: Ints) -> Tensor:
+    """Return the logits of the next item, of all known items [n, items]; without a gradient.
+
+    Args:
+        weights: `Network.on_grid`.
+        tables: what followed what.
+        h: recurrent states [n, HIDDEN].
+        held: the last items [n].
+        first: where the tables of each row begin [n].
+    """
+    vectors, bias = weights["item_embedding"][1:], weights["item_bias"][1:]
+    scores = torch.addmm(bias, h @ weights["query"], vectors.T).detach()
+    recent = recent_weights(weights, h, held).detach().double().numpy()
+    tables.add(scores.numpy(), np.arange(-1, len(vectors)), held.item, first, recent)
+    return scores
+
+
+def recent_weights(weights: dict[str, Tensor], h: Tensor, held: Held) -> Tensor:
+    """Return what lifts and coming again weigh, as `recent.Weights.of` does but for its rounding [n, 2, RING]."""
+    code, more = torch.from_numpy(held.code), torch.from_numpy(held.more)
+    gate = h @ weights["recent_gate"]
+    follow = weights["follow_bias"][code[:, :RECENT]] * (1 + gate[:, :1])
+    again = weights["again_bias"]
+    nearest = gate[:, 1:2], gate[:, 2:].expand(-1, RING - 1)
+    again = again[code] + again[len(again) - RING + more] + torch.cat(nearest, 1)
+    return torch.stack([functional.pad(follow, (0, RING - RECENT)), again], 1)
 
 
 def time_loss(

@@ -9,7 +9,8 @@ from torch.nn import functional
 from models.cells.cell import Cell
 from models.item_loss import draw, item_loss
 from models.model_directory import Heads
-from models.network import inputs, readout, time_loss
+from models.network import inputs, readout, recent_weights, time_loss
+from models.recent_loss import Recent
 from models.sequences import IGNORED
 from models.training_table import Aims, Parts, Steps
 
@@ -122,10 +123,24 @@ def losses(
         query = h[scored] @ weights["query"]
         vectors, bias = weights["item_embedding"][1:], weights["item_bias"][1:]
         drawn = draw(len(vectors), candidates, dropout.generator) if candidates and dropout is not None else None
-        item = item_loss(query, vectors, bias, following - 1, label_smoothing, drawn)
+        item = item_loss(
+            query,
+            vectors,
+            bias,
+            following - 1,
+            label_smoothing,
+            drawn,
+            _recent(weights, log, rows[scored], h[scored], aims is log.train),
+        )
     seen = (action != IGNORED).sum().clamp(min=1)
     outcome = functional.cross_entropy(
         logits, action, ignore_index=IGNORED, reduction="sum", label_smoothing=label_smoothing
     )
     item = item / max(len(scored), 1) * (len(known) / len(rows))
     return torch.stack([outcome / seen, item, *waits])
+
+
+def _recent(weights: dict[str, Tensor], log: Parts, rows: Tensor, h: Tensor, learning: bool) -> Recent:
+    """Return what the last items up to some rows add; rows that are learnt from know the counts of other sequences."""
+    held, first = log.held(rows, learning=learning)
+    return Recent(log.followers.tables, held.item, first, recent_weights(weights, h, held))

@@ -16,8 +16,10 @@ from models.grid import STATE_UNIT, WEIGHT_UNIT, weights_on_grid
 from models.item_index import ItemIndex
 from models.latest import codes
 from models.model_directory import OUTCOMES, TARGETS, Model
+from models.recent import Held, held
+from models.recent import tables as recent_tables
 from models.recurrence import Recurrence, States, Table
-from models.state import ACTIONS, Floats, Ints, Rows
+from models.state import ACTIONS, RING, Floats, Ints, Rows, ring_action
 from models.windows import BINS
 
 _HAZARD_LIMIT = 30  # a hazard of 1 to the last bit has no logarithm of what it leaves
@@ -53,6 +55,7 @@ class Predictor:
         self.embedding = grid.pop("item_embedding").astype(np.float32)  # [items + 1, HIDDEN]
         self.item_bias = grid["item_bias"].astype(np.float32)
         self.query = grid["query"]
+        self.followers, self.recent = recent_tables(grid)
         self._item_input = grid["item_input"]
         every = np.arange(len(self.embedding))
         self._item_table = _compact(self._item_inputs(every)) if len(model.items) <= _TABLE_ITEMS else None
@@ -67,6 +70,16 @@ class Predictor:
     def item_rows(self, item: Ints) -> Ints:
         """Return the table row of each item hash, any shape; 0 stands for an item that the model does not know."""
         return self._index.rows(item)
+
+    def ring(self, rows: Rows) -> Ints:
+        """Return the table rows of the items of the rings, 0: none or unknown [users, RING]."""
+        return np.where(np.arange(RING) < rows["accepted"][:, None], self.item_rows(rows["ring_item"]), 0)
+
+    def held(self, rows: Rows, ring: Ints) -> Held:
+        """Return the last items of users, from their rows and what `ring` says of these [users]."""
+        slot = (rows["accepted"].astype(np.int64)[:, None] - 1 - np.arange(RING)) % RING
+        last, high = (np.take_along_axis(column, slot, 1) for column in (ring, rows["ring_high"]))
+        return held(last, ring_action(high), len(ACTIONS))
 
     def knows(self, item: Ints) -> npt.NDArray[np.bool_]:
         """Return whether the model has seen each item hash, any shape."""

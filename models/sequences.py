@@ -31,6 +31,7 @@ class Inputs(NamedTuple):
 
     Fields:
         begins: whether the event is its sequence's first.
+        number: of the event in its sequence, from 0 on.
         item: row of the item tables.
         action_gap, hour, context: rows of the tables of these names; hours are 0 without times.
         window_bins: `windows.bins` after the event [events, features].
@@ -38,6 +39,7 @@ class Inputs(NamedTuple):
     """
 
     begins: Bools
+    number: Ints
     item: Ints
     action_gap: Ints
     hour: Ints
@@ -100,6 +102,7 @@ def inputs(log: Log, heads: Heads, items: list[str], utc_offset_h: int) -> Input
     """
     begins = np.zeros(len(log.item), bool)
     begins[log.first] = True
+    number = np.arange(len(begins)) - log.first[np.cumsum(begins) - 1]
     action = actions(log, heads)
     hashes = np.array([crc32(name.encode()) for name in log.items], np.uint32)
     rows = item_rows(items, hashes)
@@ -107,20 +110,14 @@ def inputs(log: Log, heads: Heads, items: list[str], utc_offset_h: int) -> Input
     latest = log_codes(log.first, action, hashes[log.item], log.ts_ms, context, len(heads.actions))
     if not heads.timed:
         nothing = np.zeros(len(action), np.int64)
-        return Inputs(
-            begins,
-            rows[log.item],
-            action,
-            nothing,
-            context,
-            np.zeros((len(action), 0), np.uint8),
-            latest,
-        )
+        no_windows = np.zeros((len(action), 0), np.uint8)
+        return Inputs(begins, number, rows[log.item], action, nothing, context, no_windows, latest)
     if not log.timed:
         raise ValueError("the model learnt from times, and these events have none")
     before = np.where(begins, -1, np.diff(log.ts_ms, prepend=0))
     return Inputs(
         begins=begins,
+        number=number,
         item=rows[log.item],
         action_gap=action * GAPS + gap_code(before),
         hour=hour_of_week(log.ts_ms, utc_offset_h),

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from models.compiled import compiled
 from models.grid import EMBEDDING_UNIT
 from models.predictor import Predictor
+from models.recent import add_row, clear_row
 from models.recurrence import States
 from models.state import ACTIONS, HIDDEN, RING, Floats, Ints, Rows, ring_action
 
@@ -54,7 +55,7 @@ def top_items(rows: Rows, model: Predictor, places: int) -> Slates:
     if not places:
         none = np.zeros((len(rows), 0))
         return Slates(none.astype(np.int64), none, none.astype(np.bool_), np.zeros(len(rows), np.bool_))
-    ring = np.where(np.arange(RING) < rows["accepted"][:, None], model.item_rows(rows["ring_item"]), 0)  # [users, RING]
+    ring = model.ring(rows)
     bought = np.where(ring_action(rows["ring_high"]) == ACTIONS.index("purchase"), ring, 0)
     known = np.asarray((ring > 0).any(axis=1))
     strangers = np.flatnonzero(~known)
@@ -63,22 +64,31 @@ def top_items(rows: Rows, model: Predictor, places: int) -> Slates:
         at = np.where(known, np.cumsum(known) - 1, len(slates.item) - 1)
         return Slates(slates.item[at], slates.score[at], slates.seen[at], known)
     query = np.where(known[:, None], item_query(rows["now"], model), 0)  # what is left is the bias: popularity
+    held, column = model.held(rows, ring), np.arange(-1, items)
+    weight, first = model.recent.of(held, rows["now"]), np.zeros(len(rows), np.int64)
     item, score = np.empty((len(rows), places), np.int64), np.empty((len(rows), places))
     seen = np.empty((len(rows), places), np.bool_)
     users = max(1, _BLOCK // max(items, 1), min(_LEAST, _MOST // max(items, 1)))
     scores = np.empty((min(users, len(rows)), items), np.float32)  # new memory for each block would cost more
     reach = np.abs(query).sum(axis=1) * _MAX_EMBEDDING + _MAX_BIAS
-    error = (HIDDEN + 2) * 2.0**-24 * reach  # Higham, Accuracy and Stability of Numerical Algorithms, section 3.1
+    reach += np.abs(weight[:, 0]).sum(1) * model.followers.most_lift + np.abs(weight[:, 1]).max(1)
+    terms = HIDDEN + 2 + RING
+    error = terms * 2.0**-24 * reach  # Higham, Accuracy and Stability of Numerical Algorithms, section 3.1
     for start in range(0, len(rows), users):
         part = slice(start, start + users)
         block = scores[: len(query[part])]
         np.matmul(query[part].astype(np.float32), model.embedding[1:].T, out=block)
+        model.followers.add(block, column, held.item[part], first[part], weight[part])
         _choose(
             block,
             query[part],
             error[part],
             model.embedding,
             model.item_bias,
+            held.item[part],
+            model.followers.item,
+            model.followers.lift,
+            weight[part],
             ring[part],
             bought[part],
             min(places + _SPARE, items),
@@ -102,6 +112,10 @@ def _choose(
     error: Floats,
     embedding: npt.NDArray[np.float32],
     bias: npt.NDArray[np.float32],
+    held: Ints,
+    follower: npt.NDArray[np.int32],
+    lift: npt.NDArray[np.float32],
+    weight: Floats,
     ring: Ints,
     bought: Ints,
     wanted: int,
@@ -112,22 +126,25 @@ def _choose(
     """Fill in the slates of users, from the products of their queries with all items in float32 [users, items]."""
     items, places = scores.shape[1], item.shape[1]
     heap, heap_item = np.empty(wanted, np.float32), np.empty(wanted, np.int64)
+    added, itself = np.zeros(items + 1), np.arange(items + 1)  # to the score of each row of the tables
     for user in range(len(scores)):
+        add_row(added, itself, held[user], 0, follower, lift, weight[user])
         for place in range(RING):
             if bought[user, place]:
                 scores[user, bought[user, place] - 1] = -np.inf
         _largest(scores[user], bias, heap, heap_item)
         item[user], score[user] = -1, -np.inf
         for k in range(wanted):
-            _rank(heap_item[k], query[user], embedding, bias, bought[user], item[user], score[user])
+            _rank(heap_item[k], query[user], embedding, bias, added, bought[user], item[user], score[user])
         if wanted < items and score[user, places - 1] <= heap[0] + error[user]:
             item[user], score[user] = -1, -np.inf
             for k in range(items):
-                _rank(k, query[user], embedding, bias, bought[user], item[user], score[user])
+                _rank(k, query[user], embedding, bias, added, bought[user], item[user], score[user])
         for place in range(places):
             seen[user, place] = False
             for k in range(RING):
                 seen[user, place] |= ring[user, k] == item[user, place] + 1 and ring[user, k] > 0
+        clear_row(added, held[user], follower)
 
 
 @compiled
@@ -177,6 +194,7 @@ def _rank(
     query: npt.NDArray[np.float64],
     embedding: npt.NDArray[np.float32],
     bias: npt.NDArray[np.float32],
+    added: npt.NDArray[np.float64],
     bought: Ints,
     item: Ints,
     score: Floats,
@@ -185,7 +203,7 @@ def _rank(
     for k in range(RING):
         if bought[k] == candidate + 1:
             return
-    exact = np.float64(bias[candidate + 1])
+    exact = np.float64(bias[candidate + 1]) + added[candidate + 1]
     for k in range(HIDDEN):
         exact += query[k] * np.float64(embedding[candidate + 1, k])
     at = len(item)

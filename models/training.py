@@ -15,15 +15,16 @@ from models import checkpoint
 from models.calibration import calibrate
 from models.checkpoint import Standing
 from models.log import SPLITS, Log
-from models.model_directory import LEAVE, NOT_VERSIONED, SERVED, Card, Model
+from models.model_directory import LEAVE, NOT_VERSIONED, RECENT, SERVED, Card, Model, known_actions
 from models.network import LIMIT, Network
 from models.peers import ALONE, Peers
 from models.reference import Reference, reference
-from models.training_table import Parts, parts
+from models.training_table import Parts, coming_again, parts
 from models.updates import Options, Updates
 from models.validation import Validation
 
 _TIRED = 2  # epochs without a better validation before the learning rate falls
+_ROWS_OF_FLOORS = 200_000
 _FALL = 0.2  # what is left of the learning rate then
 
 
@@ -90,7 +91,7 @@ def train(
     )
     network = Network(len(made.items), torch.Generator().manual_seed(options.seed), made.heads, card.network)
     validation = Validation(made, network.cell)
-    _start_at_floors(network, validation)
+    _start_at_floors(network, validation, made)
     network.trusts(made.steps.latest[made.train.known])
     asked = to_builtins(msgspec.structs.replace(card, command="", data={})) | to_builtins(options)
     for name in ("epochs", *NOT_VERSIONED):
@@ -115,7 +116,7 @@ def train(
         data=card.data | fingerprint(log),
         reference=_reference(made, card),
     )
-    return Model(card, made.items, network.export())
+    return Model(card, made.items, network.export() | made.followers.export())
 
 
 def fingerprint(log: Log) -> dict[str, Any]:
@@ -135,11 +136,16 @@ def fingerprint(log: Log) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def _start_at_floors(network: Network, validation: Validation) -> None:
-    """Let the biases say what the floors say: the network has only the difference to learn."""
+def _start_at_floors(network: Network, validation: Validation, made: Parts) -> None:
+    """Let the biases say about what the floors say: the network has only the difference to learn."""
     hazards = validation.hazards.reshape(-1)
     bias = np.concatenate([np.log(validation.rates[-1]), np.log(hazards) - np.log1p(-hazards)])
     network.get_parameter("readout_bias").copy_(torch.from_numpy(bias).clamp(-LIMIT, LIMIT))
+    known, rows = known_actions(len(made.heads.actions)), torch.nonzero(made.train.next_item)[:, 0]
+    far = torch.arange(RECENT).repeat_interleave(known)
+    network.get_parameter("follow_bias").copy_(0.5 / (1 + far))
+    again = coming_again(made, rows[:: len(rows) // _ROWS_OF_FLOORS + 1], validation.item_counts)
+    network.get_parameter("again_bias")[: len(again)].copy_(torch.from_numpy(again).clamp(-LIMIT, LIMIT))
     popularity = np.log(validation.item_counts + 0.5)
     network.get_parameter("item_bias").copy_(torch.from_numpy(popularity - popularity.mean()).clamp(-LIMIT, LIMIT))
 

@@ -7,10 +7,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from models.followers import Followers, followers, recent
 from models.log import Log
-from models.model_directory import Heads
+from models.model_directory import Heads, known_actions
+from models.recent import Held, held
 from models.sequences import Inputs, Targets, Times, actions, heads_of, inputs, targets, vocabulary
-from models.state import Ints
+from models.state import RING, Floats, Ints
 
 
 class Steps(NamedTuple):
@@ -19,6 +21,7 @@ class Steps(NamedTuple):
     Fields:
         item, action_gap, hour, context: rows of the network's input tables.
         begins: whether the event is its sequence's first.
+        number: of the event in its sequence, from 0 on.
         window_bins: `windows.bins` after the event [events, features].
         latest: `latest.codes` after the event [events, codes].
     """
@@ -28,6 +31,7 @@ class Steps(NamedTuple):
     hour: Tensor
     context: Tensor
     begins: Tensor
+    number: Tensor
     window_bins: Tensor
     latest: Tensor
 
@@ -64,6 +68,7 @@ class Parts(NamedTuple):
         items: vocabulary of the training rows.
         action: code of each event's action in `heads` [events].
         steps: inputs.
+        followers: what followed what in training rows.
         train, validation: targets.
     """
 
@@ -72,8 +77,22 @@ class Parts(NamedTuple):
     items: list[str]
     action: Ints
     steps: Steps
+    followers: Followers
     train: Aims
     validation: Aims
+
+    def held(self, rows: Tensor, *, learning: bool = False) -> tuple[Held, Ints]:
+        """Return the last items up to each of some events, and where the tables of what followed them begin [rows].
+
+        Args:
+            rows: which events [rows].
+            learning: what followed is of other sequences only.
+        """
+        number = self.steps.number.numpy()
+        last, done = (recent(column, number, rows.numpy()) for column in (self.steps.item.numpy(), self.action))
+        made = self.followers
+        first = made.part[rows.numpy()] * made.rows if learning else np.full(len(rows), made.all_first)
+        return held(last, done, len(self.heads.actions)), first
 
 
 def parts(log: Log, *, utc_offset_h: int, leave_after_ms: int, item_count: int, item_cap: int) -> Parts:
@@ -99,7 +118,27 @@ def parts(log: Log, *, utc_offset_h: int, leave_after_ms: int, item_count: int, 
     both = [aims(targets(log, split, heads, leave_after_ms), made) for split in ("train", "validation")]
     if not bool(both[0].known.any()):
         raise ValueError("no training row has a row before it: there is nothing to learn from")
-    return Parts(log, heads, items, actions(log, heads), steps(made), *both)
+    learnt = np.roll(both[0].has_next.numpy(), 1)
+    counted = followers(made.item, made.number, learnt, len(items))
+    return Parts(log, heads, items, actions(log, heads), steps(made), counted, *both)
+
+
+def coming_again(made: Parts, rows: Tensor, counts: Ints) -> Floats:
+    """Return the log of how much more often the last items came next than their shares, by `Held.code` [codes].
+
+    Args:
+        made: of which log.
+        rows: which have a next item [rows].
+        counts: how often each table row was the next item [items + 1].
+    """
+    last, _ = made.held(rows)
+    share = counts / max(counts[1:].sum(), 1)
+    size = RING * known_actions(len(made.heads.actions))
+    came = last.item == made.train.next_item[rows].numpy()[:, None]
+    met = np.bincount(last.code[(last.item > 0) & came], minlength=size)
+    expected = np.bincount(last.code[last.item > 0], share[last.item[last.item > 0]], minlength=size)
+    ratio: Floats = np.log((met + 1) / (expected + 1))
+    return ratio
 
 
 def steps(made: Inputs) -> Steps:

@@ -114,7 +114,7 @@ class Validation:
         by_head = dict(zip(names(log.heads), means.tolist(), strict=True))
         followed = torch.nonzero(aims.has_next[rows])[: self._item_rows, 0]
         following = aims.next_item[rows[followed]]
-        gains = _gains(weights, h[followed], following)
+        gains = self._gains(weights, h[followed], rows[followed], following)
         return {
             "rows": len(rows),
             "loss": float(weighted(means)),
@@ -129,17 +129,17 @@ class Validation:
             "floors": floors(log, rows.numpy(), rows[followed].numpy(), self.rates),
         }
 
+    def _gains(self, weights: dict[str, Tensor], h: Tensor, rows: Tensor, following: Tensor) -> Floats:
+        """Return 1 / log2(1 + rank) of the item that came, 0 beyond the first `TOP`."""
+        found = [torch.zeros(0)]
+        for some in torch.split(torch.arange(len(h)), _BLOCK):
+            scores = item_scores(weights, self._log.followers.tables, h[some], *self._log.held(rows[some]))
+            best = scores.topk(min(TOP, scores.shape[1])).indices + 1
+            worth = 1 / torch.log2(torch.arange(best.shape[1]) + 2)
+            found.append(((best == following[some, None]) * worth).sum(1))
+        gains: Floats = torch.cat(found).numpy()
+        return gains
+
 
 def _mean(values: Floats) -> float:
     return float(values.mean()) if len(values) else 0.0
-
-
-def _gains(weights: dict[str, Tensor], h: Tensor, following: Tensor) -> Floats:
-    """Return 1 / log2(1 + rank) of the item that came, 0 beyond the first `TOP`."""
-    found = [torch.zeros(0)]
-    for some, wanted in zip(torch.split(h, _BLOCK), torch.split(following, _BLOCK), strict=True):
-        best = item_scores(weights, some).topk(min(TOP, len(weights["item_bias"]) - 1)).indices + 1
-        worth = 1 / torch.log2(torch.arange(best.shape[1]) + 2)
-        found.append(((best == wanted[:, None]) * worth).sum(1))
-    gains: Floats = torch.cat(found).numpy()
-    return gains

@@ -15,11 +15,12 @@ import numpy.typing as npt
 
 from models.features import GAPS, HOURS_OF_WEEK, NO_GAP, TIME_BINS
 from models.latest import LATEST, TOTAL_EDGES, VISIT_GAP_MS, sizes
-from models.model_directory import HOUR_MS, OUTCOMES, Model
+from models.model_directory import COUNTED, HOUR_MS, OUTCOMES, Model
 from models.state import ACTIONS, HIDDEN
 from models.windows import BIN_EDGES, BINS
 
 _STATE_BITS, _WEIGHT_BITS, _EMBEDDING_BITS = 14, 12, 10  # a unit is 2**-bits
+_OF_ITEMS = {"item_embedding", "item_bias", "query", "follow_bias", "again_bias", "recent_gate", *COUNTED}
 _ONE = 1 << _STATE_BITS
 _MOST = {"item_embedding": 8, "item_input": 8, "hidden": 8}
 _EDGE = 8 << _WEIGHT_BITS  # gates do not change beyond -8 and 8
@@ -48,7 +49,7 @@ class PlainNetwork:
         for row, item in enumerate(model.items, start=1):
             self._rows.setdefault(crc32(item.encode()), row)
         self._embedding = _whole(model, "item_embedding", _EMBEDDING_BITS)
-        others = model.weights.keys() - {"item_embedding", "item_bias", "query"}
+        others = model.weights.keys() - _OF_ITEMS
         self._w = {name: _whole(model, name, _WEIGHT_BITS) for name in others}
 
     def state(self, events: Iterable[Event]) -> list[int]:

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from models.model_directory import Card, Model, shapes
+from models.model_directory import FOLLOWERS, Card, Model, shapes
 from models.state import Ints
 from schemas.topics import INPUTS
 
@@ -80,4 +81,15 @@ def random_model(items: int = 20, seed: int = 0, version: str = "0123456789ab") 
     """Return a model of items `i0`, `i1`, ... with random weights: it costs what a trained one costs."""
     random = np.random.default_rng(seed)
     weights = {name: random.normal(0, 0.3, shape).astype(np.float32) for name, shape in shapes(items).items()}
+    weights["follower"] = _followers(items, random).astype(np.float32)
     return Model(Card(name="random", version=version), [f"i{k}" for k in range(items)], weights)
+
+
+def _followers(items: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Return as many different items behind each as a model keeps, none behind the unknown one."""
+    count = min(items, FOLLOWERS)
+    made = np.zeros((items + 1, FOLLOWERS), np.int64)
+    # the first item is drawn, the others stand at equal distances behind it, round the end
+    first = random.integers(0, max(items, 1), (items, 1))
+    made[1:, :count] = (first + np.arange(count) * max(items // FOLLOWERS, 1)) % max(items, 1) + 1
+    return made

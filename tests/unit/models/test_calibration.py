@@ -11,6 +11,8 @@ from torch.nn import functional
 from models import calibration
 from models.calibration import FOLDS, Head, calibrate, fit, fold_in
 from models.features import TIME_BINS
+from models.item_calibration import NONE, item_parts
+from models.item_calibration import fit as fit_items
 from models.latest import COLUMNS
 from models.learned import Learned
 from models.log import log
@@ -89,13 +91,11 @@ def test_folding_into_the_weights_equals_applying(heads: Heads) -> None:
     codes = torch.randint(len(network.trust), (50, COLUMNS), generator=torch.Generator().manual_seed(11))
     network.trust.copy_(torch.linspace(0, 1, len(network.trust))[:, None])
     before = readout(network.on_grid(), heads, h, bins, codes)
-    scores = item_scores(network.on_grid(), h)
     slopes, shifts = torch.linspace(0.5, 1.5, heads.readout), drawn(10, heads.readout).float()
-    fold_in(network, slopes, shifts, 0.7)
+    fold_in(network, slopes, shifts, torch.tensor(NONE))
     after = readout(network.on_grid(), heads, h, bins, codes)
     joined = [torch.cat([some.detach().reshape(50, -1) for some in said], 1) for said in (before, after)]
     assert float((slopes * joined[0] + shifts - joined[1]).abs().max()) < 0.01
-    assert float((0.7 * scores - item_scores(network.on_grid(), h)).detach().abs().max()) < 0.01
 
 
 @pytest.fixture(scope="module")
@@ -104,13 +104,54 @@ def made() -> Parts:
     return parts(log(events), utc_offset_h=0, leave_after_ms=1_800_000, item_count=1, item_cap=100)
 
 
+def some_items(made: Parts, network: Network) -> tuple[Tensor, Tensor]:
+    """Rows whose next item is known, and what the heads may read after them."""
+    with torch.no_grad():
+        for k, weight in enumerate(network.parameters()):
+            weight.add_(0.2 * drawn(k, *weight.shape))
+    rows = torch.nonzero(made.validation.next_item)[:80, 0]
+    return rows, torch.tanh(drawn(8, len(rows), HIDDEN)).float()
+
+
+def test_folding_factors_of_items_into_the_weights_equals_applying(made: Parts) -> None:
+    network = Network(len(made.items), torch.Generator().manual_seed(1))
+    rows, h = some_items(made, network)
+    factors = torch.tensor([0.6, 1.3, 0.7, 1.2, -0.4])
+
+    def scores() -> Tensor:
+        return item_scores(network.on_grid(), made.followers.tables, h, *made.held(rows))
+
+    parted = item_parts(network.on_grid(), made, rows, h)
+    every = torch.arange(len(rows))
+    torch.testing.assert_close(parted.scores(torch.tensor(NONE), every), scores(), atol=1e-4, rtol=0)
+    wanted = parted.scores(factors, every)
+    fold_in(network, torch.ones(network.heads.readout), torch.zeros(network.heads.readout), factors)
+    assert float((wanted - scores()).detach().abs().max()) < 0.02
+
+
+def test_factors_of_items_are_those_that_the_rows_were_drawn_by(made: Parts) -> None:
+    network = Network(len(made.items), torch.Generator().manual_seed(1))
+    row, h = some_items(made, network)
+    with torch.no_grad():
+        parted = item_parts(network.on_grid(), made, row.repeat(50), h.repeat(50, 1))
+    factors = torch.tensor([0.5, 1.5, 0.4, 0.7, 1.0], dtype=torch.float64)
+    every = torch.arange(len(parted.target))
+    odds = torch.softmax(parted.scores(factors, every), 1)
+    drawn_by = torch.multinomial(odds, 1, generator=torch.Generator().manual_seed(4))[:, 0]
+    parted = parted._replace(target=drawn_by)
+    found = fit_items(parted, every, torch.tensor(NONE, dtype=torch.float64))
+    assert float((found - factors).abs().max()) < 0.15
+    assert float(parted.told(found, every)[0].mean()) <= float(parted.told(factors, every)[0].mean())
+    assert float(parted.told(torch.tensor(NONE), every)[0].mean()) > float(parted.told(found, every)[0].mean()) + 0.05
+
+
 def test_a_network_that_shouts_is_brought_down(made: Parts) -> None:
     network = Network(len(made.items), torch.Generator().manual_seed(1))
     validation = Validation(made, network.cell)
     with torch.no_grad():
         for name in ("readout", "window", "query"):
             weight = network.get_parameter(name)
-            weight.add_(drawn(len(name), *weight.shape))
+            weight.add_((8 if name == "query" else 1) * drawn(len(name), *weight.shape))
     before = validation.losses(network.on_grid())
     told = calibrate(network, made, validation)
     after = validation.losses(network.on_grid())
@@ -160,7 +201,7 @@ def test_the_card_tells_what_was_fitted_and_returns_are_shares_of_those_who_left
     assert len(model.card.returns) == 3
     assert 0 < sum(model.card.returns) <= 1
     for name, weight in model.weights.items():
-        steps = weight.astype(np.float64) * (2**10 if name == "item_embedding" else 2**12)
+        steps = weight.astype(np.float64) * (2**10 if name in ("item_embedding", "follower_lift") else 2**12)
         assert (steps == np.rint(steps)).all()
     read = log(events)
     rows = np.setdiff1d(np.arange(len(read.item)), read.first)[-200:]

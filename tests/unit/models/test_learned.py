@@ -20,7 +20,7 @@ from models.predictor import Predictor
 from models.sequences import inputs
 from models.simulator import Shop
 from models.simulator import log as simulate
-from models.state import HIDDEN, empty_rows
+from models.state import HIDDEN, RING, empty_rows
 from models.survival import WIDTHS_MS, Curves
 
 END_MS = 1_750_000_000_000
@@ -48,6 +48,7 @@ def other_model(card: Card, items: list[str]) -> Model:
     weights = {
         name: random.normal(0, 0.3, shape).astype(np.float32) for name, shape in shapes(len(items), card.heads).items()
     }
+    weights["follower"] = random.integers(0, len(items) + 1, weights["follower"].shape).astype(np.float32)
     return Model(card, items, weights)
 
 
@@ -59,13 +60,15 @@ def test_one_event_at_a_time_at_serving_equals_the_whole_sequence(read: Log, mod
     ids = np.arange(len(read.item))
     after = learned.states(read)
     states = np.empty((len(read.item), HIDDEN), np.int16)
+    item, weight = np.empty((len(states), RING), np.int64), np.empty((len(states), 2, RING))
     actions, hazards = np.empty((len(states), 4)), np.empty((len(states), 2, 25))
     for first, end in zip(read.first, np.append(read.first[1:], len(read.item)), strict=True):
         rows = empty_rows(1)
         for k in range(first, end):
             one = (np.array([column[k]]) for column in (read.action, ids, read.ts_ms, hashes, ids, context))
             history.apply(rows, Events(np.zeros(1, np.int64), *one), predictor)
-            states[k] = rows["now"][0]
+            last = predictor.held(rows, predictor.ring(rows))
+            states[k], item[k], weight[k] = rows["now"][0], last.item[0], predictor.recent.of(last, rows["now"])[0]
             actions[k : k + 1], hazards[k : k + 1] = predictor.predict(rows)
     assert np.array_equal(states, after)
     rows_ = np.setdiff1d(np.arange(len(states)), read.first)
@@ -79,6 +82,7 @@ def test_one_event_at_a_time_at_serving_equals_the_whole_sequence(read: Log, mod
         largest = max(largest, float(apart.max()))
     query = (states[rows_ - 1] * 2.0**-14).astype(np.float32) @ predictor.query.astype(np.float32)
     scores = query @ predictor.embedding[1:].T + predictor.item_bias[1:]
+    predictor.followers.add(scores, np.arange(-1, 20), item[rows_ - 1], np.zeros_like(rows_), weight[rows_ - 1])
     largest = max(largest, float(np.abs(learned.item_scores(read, rows_)[:, :20] - scores).max()))
     assert largest <= 1e-5
 

@@ -12,7 +12,7 @@ from models import survival
 from models.features import GAP_EDGES_MS, TIME_BINS, Steps
 from models.latest import COLUMNS, ordered
 from models.log import log as sequences
-from models.model_directory import SERVED, TARGETS, Card, Model, save, shapes
+from models.model_directory import COUNTED, SERVED, TARGETS, Card, Model, save, shapes
 from models.network import Network, readout, time_loss
 from models.network import inputs as read_in
 from models.predictor import Predictor
@@ -22,6 +22,8 @@ from models.simulator import log as simulate
 from models.state import HIDDEN
 
 ITEMS = [f"i{number:05}" for number in range(30)]
+LEARNT = shapes(len(ITEMS))
+COUNTS = {name: np.zeros(LEARNT.pop(name), np.float32) for name in COUNTED}
 
 
 def begun(count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -41,18 +43,18 @@ def network() -> Network:
 
 def test_export_is_a_whole_model_on_the_grid(network: Network, tmp_path: Path) -> None:
     weights = network.export()
-    assert {name: weight.shape for name, weight in weights.items()} == shapes(len(ITEMS))
+    assert {name: weight.shape for name, weight in weights.items()} == LEARNT
     for name, weight in weights.items():
         steps = weight.astype(np.float64) * (2**10 if name == "item_embedding" else 2**12)
         assert (steps == np.rint(steps)).all(), name
     used = network.on_grid()
     assert all(np.allclose(used[name].detach().numpy(), weights[name], atol=1e-6) for name in weights)
-    assert len(save(Model(Card(name="m"), ITEMS, weights), tmp_path).card.version) == 12
+    assert len(save(Model(Card(name="m"), ITEMS, weights | COUNTS), tmp_path).card.version) == 12
 
 
 def test_states_and_heads_of_training_equal_those_of_serving(network: Network, tmp_path: Path) -> None:
     log = sequences(simulate(Shop(users=10, items=40), 1_750_000_000_000, events=300))
-    predictor = Predictor(save(Model(Card(name="m", utc_offset_h=5), ITEMS, network.export()), tmp_path))
+    predictor = Predictor(save(Model(Card(name="m", utc_offset_h=5), ITEMS, network.export() | COUNTS), tmp_path))
     made = inputs(log, SERVED, ITEMS, 5)
     lengths = np.diff(log.first, append=len(log.item))
     before_ms = np.roll(log.ts_ms, 1)

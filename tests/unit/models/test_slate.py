@@ -7,11 +7,11 @@ import numpy.typing as npt
 import pytest
 from builders import random_model
 
-from models.grid import EMBEDDING_UNIT
-from models.model_directory import Model
+from models.grid import EMBEDDING_UNIT, WEIGHT_UNIT, on_grid
+from models.model_directory import RECENT, Model
 from models.predictor import Predictor
 from models.slate import item_query, top_items
-from models.state import HIDDEN, RING, Floats, Rows, empty_rows, high_bits, ring_action
+from models.state import ACTIONS, HIDDEN, RING, Floats, Rows, empty_rows, high_bits, ring_action
 
 VIEW, PURCHASE = 0, 2
 
@@ -34,12 +34,37 @@ def full_sort(rows: Rows, model: Predictor, user: int, places: int) -> list[tupl
     ring = rows["ring_item"][user][:held].tolist()
     bought = rows["ring_item"][user][:held][ring_action(rows["ring_high"][user][:held]) == PURCHASE].tolist()
     query = exact_query(rows, model)[user] * any(item in model.item_hashes for item in ring)
+    added = by_the_last_items(rows, model, user)
     scored = [
-        (-float(query @ model.embedding[k + 1].astype(np.float64) + model.item_bias[k + 1]), k, item in ring)
+        (-float(query @ model.embedding[k + 1].astype(np.float64) + model.item_bias[k + 1] + added[k]), k, item in ring)
         for k, item in enumerate(model.item_hashes.tolist())
         if item not in bought
     ]
     return [(k, -score, seen) for score, k, seen in sorted(scored)[:places]]
+
+
+def by_the_last_items(rows: Rows, model: Predictor, user: int) -> npt.NDArray[np.float64]:
+    """What the equations of `model_directory.shapes` add to the score of each item."""
+    number = {item: k for k, item in enumerate(model.item_hashes.tolist())}
+    added, met = np.zeros(len(model.items)), set[int]()
+    accepted, recent = int(rows["accepted"][user]), model.recent
+    gate = rows["now"][user].astype(np.float64) @ recent.gate / 2**14
+    slots = [(accepted - 1 - back) % RING for back in range(min(accepted, RING))]
+    items = [number.get(int(rows["ring_item"][user][slot])) for slot in slots]
+    for back, (slot, k) in enumerate(zip(slots, items, strict=True)):
+        if k is None or k in met:
+            continue
+        met.add(k)
+        code = back * len(ACTIONS) + int(ring_action(rows["ring_high"][user])[slot])
+        more = items.count(k) - 1
+        again = recent.again[code] + recent.again[RING * len(ACTIONS) + more] + gate[1 if back == 0 else 2]
+        added[k] += on_grid(again, WEIGHT_UNIT)
+        if back < RECENT:
+            weight = on_grid(recent.follow[code] * (1 + gate[0]), WEIGHT_UNIT)
+            for follower, lift in zip(model.followers.item[k + 1], model.followers.lift[k + 1], strict=True):
+                if follower:
+                    added[follower - 1] += weight * lift
+    return added
 
 
 def exact_query(rows: Rows, model: Predictor) -> npt.NDArray[np.float64]:
@@ -78,6 +103,7 @@ def test_items_of_equal_score_stand_in_order_of_their_numbers() -> None:
     weights = dict(model.weights)
     weights["item_embedding"] = np.repeat(weights["item_embedding"][:1], 201, axis=0)
     weights["item_bias"] = np.zeros(201, np.float32)
+    weights |= without_recent(weights)
     all_alike = remade(model, weights)
     slates = top_items(users_with_rings(all_alike, 5, bought_share=0), all_alike, 10)
     assert slates.item.tolist() == [list(range(10))] * 5
@@ -109,7 +135,7 @@ def test_items_that_float32_cannot_tell_apart_are_ranked_exactly() -> None:
 
 
 def test_whoever_bought_the_best_items_gets_the_next_best() -> None:
-    model = Predictor(random_model(300))
+    model = of_state_alone(300)
     rows = empty_rows(1)
     best = full_sort(rows, model, 0, 40)
     rows["accepted"] = RING
@@ -119,7 +145,7 @@ def test_whoever_bought_the_best_items_gets_the_next_best() -> None:
 
 
 def test_what_was_only_viewed_is_shown_as_seen() -> None:
-    model = Predictor(random_model(300))
+    model = of_state_alone(300)
     rows = empty_rows(1)
     best = top_items(rows, model, 2).item[0].tolist()
     rows["accepted"] = 2
@@ -200,3 +226,14 @@ def test_many_users_in_blocks_get_the_slates_of_a_few(monkeypatch: pytest.Monkey
 
 def remade(model: Model, weights: dict[str, Floats]) -> Predictor:
     return Predictor(Model(model.card, model.items, weights))
+
+
+def of_state_alone(items: int) -> Predictor:
+    """A model whose scores do not change with the items of the ring."""
+    model = random_model(items)
+    return remade(model, model.weights | without_recent(model.weights))
+
+
+def without_recent(weights: dict[str, Floats]) -> dict[str, Floats]:
+    """The weights of the last items, nothing."""
+    return {name: np.zeros_like(weights[name]) for name in ("follow_bias", "again_bias", "recent_gate")}

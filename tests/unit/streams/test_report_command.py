@@ -65,6 +65,7 @@ def model_of(events: pl.DataFrame, folder: Path, **card: object) -> Path:
     weights: dict[str, Floats] = {
         name: random.normal(0, 0.2, shape) for name, shape in shapes(len(items), made.heads).items()
     }
+    weights["follower"][:] = 0
     weights["item_bias"][1 + len(items) // 2] = 9  # stands in all lists
     save(Model(made, items, weights), folder)
     return folder
