@@ -13,6 +13,7 @@ PATIENCE_S = 120
 TOOLS = {
     "kafka-broker-api-versions": "org.apache.kafka.tools.BrokerApiVersionsCommand",
     "kafka-configs": "kafka.admin.ConfigCommand",
+    "kafka-console-consumer": "org.apache.kafka.tools.consumer.ConsoleConsumer",
     "kafka-console-producer": "org.apache.kafka.tools.ConsoleProducer",
     "kafka-consumer-groups": "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
     "kafka-get-offsets": "org.apache.kafka.tools.GetOffsetShell",
@@ -42,6 +43,15 @@ def blocks(page: Path, heading: str | None = None) -> list[str]:
         text = re.split(rf"^#{{1,{len(found[1])}}} ", text[found.end() :], maxsplit=1, flags=re.MULTILINE)[0]
     indented = re.findall(r"^( *)```sh\n(.*?)^\1```", text, re.DOTALL | re.MULTILINE)
     return [re.sub(rf"^{indent}", "", block, flags=re.MULTILINE) for indent, block in indented]
+
+
+def lines(block: str) -> list[str]:
+    """Return the commands of a block, one over several lines as one, without remarks.
+
+    >>> lines("ls \\\\\\n  -l  # all\\ncd\\n")
+    ['ls    -l', 'cd']
+    """
+    return [re.sub(r"  +# .*", "", line) for line in block.replace("\\\n", " ").splitlines() if line.strip()]
 
 
 @dataclass

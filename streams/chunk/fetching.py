@@ -13,6 +13,7 @@ from weakref import proxy
 
 from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
+from aiokafka.errors import KafkaError
 from aiokafka.protocol.fetch import FetchRequest
 from faust.transport.drivers import aiokafka as driver
 
@@ -119,7 +120,12 @@ def _take(result: Any, max_records: int) -> Any:  # noqa: ANN401 - aiokafka's
     if not result.check_assignment(result._topic_partition) or not result.has_more():
         return ()
     unread = result._partition_records
-    records = unread.take(max_records)
+    try:
+        records = unread.take(max_records)
+    except KafkaError as error:
+        tp = result._topic_partition
+        error.add_note(f"in {tp.topic}, partition {tp.partition}")
+        raise
     result._update_position()
     if unread.done:
         result._partition_records = None

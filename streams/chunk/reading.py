@@ -145,7 +145,8 @@ class Unread:
         if stop - start < _HEAD_BYTES:
             raise CorruptRecordException(f"a record batch of {stop - start} bytes")
         if self._check_crcs and calc_crc32c(self._view[start + _ATTRIBUTES_AT : stop]) != head[_CRC]:
-            raise CorruptRecordException(f"the checksum of the record batch at offset {offset} is wrong")
+            then = f"the next batch is at {head[_NEXT_OFFSET]}"
+            raise CorruptRecordException(f"the checksum of the record batch at offset {offset} is wrong; {then}")
         left_out = attributes & (_TRANSACTIONAL | _CONTROL) and self._aborted.hold(
             offset, head[_PRODUCER], bool(attributes & _CONTROL)
         )

@@ -10,7 +10,7 @@ import pytest
 from builders import random_model
 from drilled import DAY_MS, HOUR_MS, ITEMS, OF_EVENTS, PAGE, PARTITIONS, Shop, lags, now_ms, shoppers, small_shop
 from typed import blocks
-from workers import final_rows, wait_until_committed
+from workers import PATIENCE_S, final_rows, wait_until_committed
 
 from models.model_directory import save
 from schemas.topics import DEAD_LETTERS, INPUTS, OUTPUTS
@@ -68,7 +68,7 @@ def test_partitions_that_were_added_in_place_end_the_worker_and_new_topics_lead_
             more = f"--topic {topic} --partitions {PARTITIONS + 1}"
             shop.shell.type(f'kafka-topics.sh --bootstrap-server "$KAFKA_BOOTSTRAP_SERVERS" --alter {more}')
         with shop.worker() as worker, pytest.raises(ProcessEnded):
-            worker.wait_until(lambda _: False, 60)
+            worker.wait_until(lambda _: False, PATIENCE_S)
         assert worker.code == 2
         assert "More partitions in docs/operations.md" in worker.last_words()
     shop.shell.environment["NEXTACT_PARTITIONS"] = str(PARTITIONS + 1)
