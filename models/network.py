@@ -47,16 +47,23 @@ class Network(nn.Module):
     show the late bins often enough. What a code of `latest` adds is multiplied by `trust`, which is small where there
     were few rows of the code: Adam moves a weight by as much for a few rows as for many. Codes of a number that grows
     are learnt as the steps from one to the next, so that one that was never seen adds what the last one before it does.
+    An item's vector is learnt as the sum of one of its category and one of its own: few rows tell much of a rare item.
 
     Args:
         items: number of known items.
         generator: makes the first weights.
         heads: what it tells apart and predicts.
         kind: one of `CELLS`.
+        category: of each row of the item tables, 0: none [items + 1].
     """
 
     def __init__(
-        self, items: int, generator: torch.Generator, heads: Heads = SERVED, kind: str = SERVED_NETWORK
+        self,
+        items: int,
+        generator: torch.Generator,
+        heads: Heads = SERVED,
+        kind: str = SERVED_NETWORK,
+        category: Ints | None = None,
     ) -> None:
         super().__init__()
         self.heads, self.cell = heads, CELLS[kind]
@@ -72,6 +79,10 @@ class Network(nn.Module):
             first = torch.randn(shape, generator=generator) * spread
             given = self.cell.first(name, shape) if name in own else None
             self.register_parameter(name, nn.Parameter(first if given is None else given))
+        self.category: Tensor | None = None
+        if category is not None and category.any():
+            self.category = torch.from_numpy(category)
+            self.category_embedding = nn.Parameter(torch.zeros(int(category.max()) + 1, HIDDEN))
         self.trust: Tensor
         self.register_buffer("trust", torch.ones(learnt["latest"][0], 1))
         self._settled = False
@@ -102,6 +113,9 @@ class Network(nn.Module):
 
     def _weights(self) -> Iterator[tuple[str, Tensor]]:
         learnt: dict[str, Tensor] = dict(self.named_parameters())
+        if self.category is not None:
+            shared = functional.embedding(self.category, learnt.pop("category_embedding"), padding_idx=0)
+            learnt["item_embedding"] = learnt["item_embedding"] + shared
         if self.heads.timed:
             day, hour = learnt.pop("day_of_week"), learnt.pop("hour_of_day")
             yield "hour_of_week", (day[:, None] + hour).reshape(HOURS_OF_WEEK, -1)

@@ -240,6 +240,28 @@ def vocabulary(log: Log, at_least: int, at_most: int) -> list[str]:
     return names
 
 
+def categories(log: Log, items: list[str]) -> Ints:
+    """Return the category of each row of the item tables [items + 1]: the one it had most often in training rows.
+
+    They are numbered from 1 on; 0 stands for none, as the unknown item has. Where each category has one item, they say
+    nothing, and all have none.
+    """
+    found = np.zeros(len(items) + 1, np.int64)
+    if "category" not in log.columns.columns:
+        return found
+    named = log.columns["category"].cast(pl.String)
+    known = (log.split == SPLITS.index("train")) & named.is_not_null().to_numpy()
+    places = {name: row for row, name in enumerate(items, 1)}
+    rows = np.array([places.get(name, 0) for name in log.items], np.int64)[log.item]
+    seen = known & (rows > 0)
+    frame = pl.DataFrame({"row": rows[seen], "category": named.filter(pl.Series(seen))})
+    most = frame.group_by("row", "category").len().sort("row", "len", "category", descending=[False, True, False])
+    first = most.unique("row", keep="first", maintain_order=True)
+    if first["category"].n_unique() < len(first):
+        found[first["row"].to_numpy()] = first["category"].rank("dense").to_numpy()
+    return found
+
+
 def item_rows(items: list[str], item: Ints) -> Ints:
     """Return the row in the item tables of each crc32 [n], as `vocabulary` orders them; 0 for all other items."""
     hashes = np.array([crc32(name.encode()) for name in items], np.uint32)

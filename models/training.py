@@ -89,7 +89,8 @@ def train(
         item_count=options.item_count,
         item_cap=options.item_cap,
     )
-    network = Network(len(made.items), torch.Generator().manual_seed(options.seed), made.heads, card.network)
+    generator = torch.Generator().manual_seed(options.seed)
+    network = Network(len(made.items), generator, made.heads, card.network, made.category)
     validation = Validation(made, network.cell)
     _start_at_floors(network, validation, made)
     network.trusts(made.steps.latest[made.train.known])

@@ -11,7 +11,7 @@ from models.followers import Followers, followers, recent
 from models.log import Log
 from models.model_directory import Heads, known_actions
 from models.recent import Held, held
-from models.sequences import Inputs, Targets, Times, actions, heads_of, inputs, targets, vocabulary
+from models.sequences import Inputs, Targets, Times, actions, categories, heads_of, inputs, targets, vocabulary
 from models.state import RING, Floats, Ints
 
 
@@ -66,6 +66,7 @@ class Parts(NamedTuple):
         log: its sequences.
         heads: what the model is to tell apart and predict.
         items: vocabulary of the training rows.
+        category: of each row of the item tables, 0: none [items + 1].
         action: code of each event's action in `heads` [events].
         steps: inputs.
         followers: what followed what in training rows.
@@ -75,6 +76,7 @@ class Parts(NamedTuple):
     log: Log
     heads: Heads
     items: list[str]
+    category: Ints
     action: Ints
     steps: Steps
     followers: Followers
@@ -120,7 +122,7 @@ def parts(log: Log, *, utc_offset_h: int, leave_after_ms: int, item_count: int, 
         raise ValueError("no training row has a row before it: there is nothing to learn from")
     learnt = np.roll(both[0].has_next.numpy(), 1)
     counted = followers(made.item, made.number, learnt, len(items))
-    return Parts(log, heads, items, actions(log, heads), steps(made), counted, *both)
+    return Parts(log, heads, items, categories(log, items), actions(log, heads), steps(made), counted, *both)
 
 
 def coming_again(made: Parts, rows: Tensor, counts: Ints) -> Floats:

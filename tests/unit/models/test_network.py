@@ -197,3 +197,17 @@ def test_settled_weights_are_what_they_were_and_stand_for_themselves(network: Ne
         torch.testing.assert_close(after[name], weight, atol=2**-12, rtol=0, msg=name)
     for name in ("readout", "window", "latest"):
         torch.testing.assert_close(network.get_parameter(name), after[name], atol=2**-12, rtol=0)
+
+
+def test_items_share_the_vector_of_their_category_and_the_unknown_item_has_none() -> None:
+    category = np.array([0, 1, 1, 2, 0])
+    network = Network(4, torch.Generator().manual_seed(3), category=category)
+    own = network.export()["item_embedding"]
+    with torch.no_grad():
+        network.category_embedding[1:] = torch.tensor([[2.0], [3.0]])
+    moved = network.export()["item_embedding"] - own
+    assert moved[:, 0].tolist() == [0, 2, 2, 3, 0]
+    assert (moved == moved[:, :1]).all()
+    network.on_grid()["item_embedding"].sum().backward()  # type: ignore[no-untyped-call]
+    assert network.category_embedding.grad is not None
+    assert network.category_embedding.grad[:, 0].tolist() == [0, 2, 1]

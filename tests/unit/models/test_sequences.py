@@ -12,7 +12,7 @@ from models.features import GAPS, NO_GAP, context_code, gap_code
 from models.log import Log, log
 from models.log_windows import window_bins
 from models.model_directory import SERVED, Heads
-from models.sequences import IGNORED, heads_of, inputs, item_rows, targets, vocabulary
+from models.sequences import IGNORED, categories, heads_of, inputs, item_rows, targets, vocabulary
 from models.state import empty_rows
 from models.survival import STARTS_MS, WIDTHS_MS
 
@@ -159,3 +159,18 @@ def test_vocabulary_holds_frequent_items_of_training_rows_one_for_each_hash() ->
     hashes = np.array([crc32(name.encode()) for name in ("b", "plumless", "nowhere", "often")], np.uint32)
     assert item_rows(["often", "buckeroo", "a", "b"], hashes).tolist() == [4, 2, 0, 1]
     assert item_rows([], hashes).tolist() == [0, 0, 0, 0]
+
+
+def test_an_item_has_the_category_that_training_rows_give_it_most_often() -> None:
+    items = ["i", "j", "k", "m"]
+    rows = [("a", item, "view", 1_000 * place) for place, item in enumerate("iiijkkmnj")]
+    names = ["x", "y", "y", "y", "x", None, None, "x", "x"]
+    split = ["train"] * 8 + ["validation"]
+    read = made(*rows, category=names, split=split)
+    assert categories(read, items).tolist() == [0, 2, 2, 1, 0]
+
+
+def test_categories_of_one_item_each_are_none() -> None:
+    rows = [("a", item, "view", 1_000 * place) for place, item in enumerate("ijij")]
+    assert categories(made(*rows, category=["x", "y", "x", "y"]), ["i", "j"]).tolist() == [0, 0, 0]
+    assert categories(made(*rows), ["i", "j"]).tolist() == [0, 0, 0]
