@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -12,8 +13,10 @@ import polars as pl
 import pytest
 from builders import event_json, random_model
 from certificates import Authority
+from deployment import DEPLOY
 from kafka.admin import ACLOperation, ResourceType
 from secured import PASSWORD, Right, Secured, secured
+from typed import shell
 from workers import Worker, wait_until_committed
 
 from models.model_directory import save
@@ -154,6 +157,23 @@ def test_lag_of_the_group_is_asked_with_the_rights_and_the_way_in_of_a_worker(
     with admin(locked) as client:
         lag = group_lag(client, f"{prefix}nextact", {name: prefix + name for name in INPUTS})
     assert lag == {("views",): 0, ("clicks",): 5, ("purchases",): 0}
+
+
+def test_kafkas_own_tools_come_in_with_the_file_that_the_runbooks_show(
+    broker: Secured, settings: Settings, kafka_home: Path, tmp_path: Path
+) -> None:
+    page = (DEPLOY / "runbooks/README.md").read_text()
+    [shown] = re.findall(r"^```properties\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    ours = {"...": PASSWORD, "/etc/kafka/authority.pem": str(broker.authority.files.certificate)}
+    for theirs, mine in ours.items():
+        assert theirs in shown
+        shown = shown.replace(theirs, mine)
+    (tmp_path / "file").write_text(shown)
+    terminal = shell(
+        kafka_home, tmp_path / "terminal", broker.user("operator", [(TOPIC, settings.topic_prefix, DESCRIBE)])
+    )
+    list_all = 'kafka-topics.sh --bootstrap-server "$KAFKA_BOOTSTRAP_SERVERS" --list --command-config'
+    assert f"{settings.topic_prefix}views" in terminal.type(f"{list_all} {tmp_path / 'file'}")
 
 
 def _lags(samples: Samples) -> list[float]:
