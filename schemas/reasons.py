@@ -29,7 +29,8 @@ MEANINGS: dict[Reason, Meaning] = {
         "lacks a field that must be there", "send event_id, user_id, item_id and ts_ms, spelled so"
     ),
     Reason.WRONG_TYPE: Meaning(
-        "holds a field of another type", "send ids and texts as JSON strings, ts_ms and quantity as whole numbers"
+        "holds a field of another type",
+        "send ids and texts as JSON strings, ts_ms and quantity as whole numbers, price as a number",
     ),
     Reason.EMPTY_ID: Meaning("holds an id without a character", "send no event of nobody or nothing, or give it an id"),
     Reason.ID_TOO_LONG: Meaning("holds an id of more than 256 characters", "send a shorter id, such as a hash of it"),

@@ -6,6 +6,7 @@ The decoder, the partitioner and the loop that orders a user's events are those 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import NamedTuple
 from zlib import crc32
@@ -99,7 +100,8 @@ class Check:
         for record in records:
             verdict = self._decoded(record)
             if isinstance(verdict, Rejected):
-                found.append(Finding(Kind.REJECTED, verdict.reason.value, record.place, verdict.detail))
+                detail = verdict.detail + _meant(verdict, record.value)
+                found.append(Finding(Kind.REJECTED, verdict.reason.value, record.place, detail))
             else:
                 events.append((record, verdict))
                 found += self._of_content(record, verdict)
@@ -168,6 +170,13 @@ class Check:
         self._users.write(users, rows)
         fates: list[int] = fate.tolist()
         return fates
+
+
+def _meant(verdict: Rejected, value: bytes | None) -> str:
+    """Return which name stands there in place of a field that is missing, if one looks like it."""
+    missing = verdict.detail.split("`")[1:2] if verdict.reason == Reason.MISSING_FIELD else []
+    near = [name for field in missing for name in get_close_matches(field, names_of_fields(value or b"") - _FIELDS, 1)]
+    return "".join(f", and {name!r} is there" for name in near)
 
 
 def _user_id(value: bytes | None) -> bytes | None:

@@ -14,6 +14,9 @@ from streams.contract.record import Place, Record
 from streams.errors import SettingsError
 from streams.replay import TOPIC_OF_ACTION
 
+ACTION = "action"
+"""A field of EVENTS files: which topic a line is for."""
+
 _OF_EVENTS = frozenset({"event_id", "user_id", "item_id", "ts_ms"})
 _OF_RECORDS = frozenset({"value", "value_base64", "payload"})
 
@@ -93,7 +96,7 @@ def _headers(found: list[Any]) -> Headers:
 def _topic_of_action(fields: dict[str, msgspec.Raw]) -> str | None:
     """Return the topic of a line of an EVENTS file, which says what was done."""
     try:
-        return TOPIC_OF_ACTION.get(msgspec.json.decode(fields.get("action", msgspec.Raw(b'""')), type=str))
+        return TOPIC_OF_ACTION.get(msgspec.json.decode(fields.get(ACTION, msgspec.Raw(b'""')), type=str))
     except msgspec.MsgspecError:
         return None
 
@@ -106,5 +109,6 @@ def _fields(text: bytes) -> dict[str, msgspec.Raw]:
 
 
 def names_of_fields(text: bytes) -> Set[str]:
-    """Return the names in an object, none if it is not one."""
-    return _fields(text).keys()
+    """Return the names in an object, none if it is not one; without `action` where that names a topic."""
+    fields = _fields(text)
+    return fields.keys() - {ACTION} if _topic_of_action(fields) else fields.keys()

@@ -9,6 +9,9 @@ from models.state import RING
 from schemas.events import Event, Reason
 from schemas.reasons import MEANINGS
 from streams.contract.check import COUNTED_TWICE, DROPPED, OTHER_TIME, Counts, Finding, Kind
+from streams.contract.lines import ACTION
+from streams.contract.plain import plain
+from streams.replay import TOPIC_OF_ACTION
 
 _NAMES = {kind: kind.value.replace("_", " ") for kind in Kind}
 _MOST_FIELDS = 10
@@ -24,7 +27,7 @@ def said(finding: Finding) -> str:
     first = "one before" if finding.first is None else str(finding.first)
     match finding.kind:
         case Kind.REJECTED:
-            return finding.detail
+            return plain(finding.detail)
         case Kind.WRONG_PARTITION:
             return f"it stands on partition {finding.stands} and murmur2 puts its key on {finding.belongs}"
         case Kind.LATE:
@@ -62,8 +65,16 @@ def _code(finding: Finding) -> str:
 
 def summary(counts: Counts) -> Iterator[str]:
     """Yield what was found in all, in lines."""
+    if not counts.records:
+        yield "0 records: nothing was checked"
+        return
     wrong = [f"{number:,} {_NAMES[Kind(kind)]}, {code}" for (kind, code), number in sorted(counts.findings.items())]
     yield f"{counts.records:,} records, {counts.accepted:,} accepted: " + ("; ".join(wrong) or "nothing is wrong")
+    if counts.keyless and not counts.accepted:
+        yield (
+            "no line is an event: each must be one, as an object of JSON"
+            " (`jq -c .` makes lines of objects, `jq -c '.[]'` of a list)"
+        )
     if counts.reordered:
         yield f"{counts.reordered:,} came out of order and are put in order"
     misplaced = counts.findings[(Kind.WRONG_PARTITION, "murmur2")]
@@ -77,6 +88,9 @@ def summary(counts: Counts) -> Iterator[str]:
 
 def _not_read(names: Counter[str]) -> Iterator[str]:
     for name, number in names.most_common(_MOST_FIELDS):
+        if name == ACTION:
+            yield f"{name!r} ({number:,}; none of {', '.join(TOPIC_OF_ACTION)}: checked as views, or as --as says)"
+            continue
         near = get_close_matches(name, Event.__struct_fields__, 1)
         yield f"{name!r} ({number:,}{f'; {near[0]}?' if near else ''})"
     if len(names) > _MOST_FIELDS:

@@ -99,6 +99,43 @@ def run(*arguments: str, environment: dict[str, str] | None = None, stdin: bytes
     return CliRunner().invoke(app, ["contract", "check", *arguments], env=environment, input=stdin)
 
 
+def sent(**changes: Any) -> str:
+    event = {"event_id": "e", "user_id": "ann", "item_id": "i", "ts_ms": 1_790_000_000_000} | changes
+    return msgspec.json.encode({name: cell for name, cell in event.items() if cell is not ...}).decode()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{'event_id': 'e'}", "this is no JSON from byte 1 on: object keys must be strings"),
+        ("user_id,item_id,action,ts_ms", "this is no JSON from byte 0 on"),
+        ("[" + sent() + "]", "this is a list, and must be an object: one event, with its fields"),
+        (sent()[:-1], "the JSON ends in the middle"),
+        (sent(item_id=7), "item_id is a whole number, and must be text"),
+        (sent(item_id=None), "item_id is null, and must be text"),
+        (sent(ts_ms="2026-11-23T10:00:00Z"), "ts_ms is text, and must be a whole number"),
+        (sent(ts_ms=1_790_000_000.5), "ts_ms is a number with a point, and must be a whole number"),
+        (sent(ts_ms=-1), "ts_ms is less than 0"),
+        (sent(price="12.50"), "price is text, and must be a number"),
+        (sent(price=-0.5), "price is less than 0"),
+        (sent(user_id=""), "user_id is empty"),
+        (sent(event_id="e" * 257), "event_id has more than 256 characters"),
+        (sent(event_id=...), "event_id is missing;"),
+        (sent(user_id=..., userId="ann"), "user_id is missing, and 'userId' is there"),
+        (sent(action="buy"), "'action' (1; none of view, click, purchase: checked as views, or as --as says)"),
+    ],
+)
+def test_mistake_is_told_in_plain_words(line: str, said: str) -> None:
+    assert said in run("-", stdin=f"{line}\n".encode()).output
+
+
+def test_what_holds_no_events_is_told(tmp_path: Path) -> None:
+    pretty = msgspec.json.format(f"[{sent()}]".encode(), indent=2)
+    assert "no line is an event: each must be one" in run("-", stdin=pretty).output
+    assert "0 records: nothing was checked" in run("-", stdin=b"\n").output
+    assert "not read" not in run("-", stdin=sent(action="purchase").encode()).output
+
+
 def test_file_with_one_of_each_mistake_has_every_one_named_with_its_line(tmp_path: Path) -> None:
     lines = one_of_each()
     path = tmp_path / "mistakes.jsonl"
@@ -114,6 +151,7 @@ def test_file_with_one_of_each_mistake_has_every_one_named_with_its_line(tmp_pat
     assert all(";" in each for each in named)
     for reason in Reason:
         assert f"rejected, {reason.value}: " in result.output
+    assert not set("`$") & set(result.output), "a parser's words are not plain"
     assert f"{len(lines)} records, {len(lines) - len(Reason)} accepted" in result.output
 
     result = run(str(path), "--json", environment=items)
