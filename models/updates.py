@@ -17,7 +17,7 @@ from models.objective import Dropout, losses, run, weighted
 from models.peers import ALONE, Peers
 from models.training_table import Parts
 
-_VISITS = 20_000_000  # events seen over all epochs at most, where the number of epochs is not given
+_VISITS = 40_000_000  # events seen over all epochs at most, where the number of epochs is not given
 _EPOCHS = (3, 100)
 _UPDATES_AN_EPOCH = 30
 _STEPS = 64
