@@ -1,9 +1,10 @@
 """What is started for a run: a broker, a model of the shop, two workers, load, Prometheus."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -12,7 +13,8 @@ from deployment import DEPLOY
 from workers import Worker
 
 from models.events_file import write_events
-from ops.load import Load, events
+from models.simulator.shopper import Observed
+from ops.load import Load, at_a_rate, shoppers
 from ops.prometheus import Prometheus
 from ops.scaled_rules import write_scaled
 from streams.broker import KafkaHome
@@ -22,8 +24,11 @@ from streams.processes import Process, nextact
 from streams.settings import Settings
 from streams.topics import create_topics
 
-RATE = 600.0
-"""Events a second, of which the model has learnt too."""
+RATE = 300.0
+"""Events a second."""
+
+PAST = 40_000
+"""Events that the model learns from: what is sent goes on where they end."""
 
 SESSION_S = 6
 PATIENCE_S = 120
@@ -97,11 +102,11 @@ class Watched:
                 time.sleep(0.1)
 
 
-def learn(folder: Path) -> Path:
-    """Train a small model of the shop as the load shows it; return its directory."""
-    past = events(RATE)
-    start_ms = time.time_ns() // 1_000_000 - int(past["ts_ms"][-1])
-    write_events(past.with_columns(ts_ms=past["ts_ms"] + start_ms), folder / "past.parquet")
+def learn(folder: Path, past: Sequence[Observed]) -> Path:
+    """Train a small model on the past of the shop, as if it had been sent until now; return its directory."""
+    log = at_a_rate(past, RATE)
+    start_ms = time.time_ns() // 1_000_000 - int(log["ts_ms"][-1])
+    write_events(log.with_columns(ts_ms=log["ts_ms"] + start_ms), folder / "past.parquet")
     model = folder / "model"
     command = nextact("train", str(folder / "past.parquet"), "--out", str(model), "--epochs", "4", "--max-minutes", "1")
     with Process(command, folder / "train.log") as training:
@@ -124,14 +129,16 @@ def running(home: Path, program: str, folder: Path) -> Iterator[Watched]:
     """
     with ExitStack() as stack:
         broker = stack.enter_context(KafkaHome(home, folder / "kafka"))
-        settings = Settings(bootstrap_servers=broker.bootstrap_servers, partitions=4, model=learn(folder))
+        shop = shoppers()
+        model = learn(folder, list(islice(shop, PAST)))
+        settings = Settings(bootstrap_servers=broker.bootstrap_servers, partitions=4, model=model)
         create_topics(settings)
         ports = free_ports(2)
         workers = [
             stack.enter_context(WatchedWorker(settings, folder / f"worker-{k}.log", port, {}))
             for k, port in enumerate(ports)
         ]
-        load = Load(settings, RATE)
+        load = Load(settings, RATE, shop)
         prometheus = Prometheus(
             program,
             folder / "prometheus",
