@@ -1,4 +1,4 @@
-"""Prometheus' HTTP interface, as far as panels ask it."""
+"""Prometheus' HTTP interface, as far as panels and tests ask it."""
 
 import json
 from collections.abc import Mapping
@@ -66,9 +66,13 @@ class Prometheus:
         connection = HTTPConnection(self._url.hostname or "localhost", self._url.port or 9090, timeout=TIMEOUT_S)
         try:
             connection.request("GET", f"{self._url.path.rstrip('/')}/api/v1/{path}?{urlencode(parameters)}")
-            value = json.loads(connection.getresponse().read())
+            answer = connection.getresponse()
+            text = answer.read()
         finally:
             connection.close()
+        if answer.headers.get_content_type() != "application/json":  # it only just starts, or is something else
+            raise ConnectionError(f"{self._url.geturl()} answers {answer.status}, and not as Prometheus does")
+        value = json.loads(text)
         if value["status"] != "success":
             raise ValueError(f"{value['error']}: {parameters}")
         return value["data"]

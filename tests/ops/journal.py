@@ -10,9 +10,12 @@ from http.client import HTTPException
 from threading import Event as Flag
 from threading import Thread
 
-from ops.prometheus import Prometheus
+from ops.prometheus import PrometheusProcess
 
 _NAP_S = 0.1
+
+STEADY_S = 2.0
+"""For so long it must not fire, to have cleared: eight evaluations of the rules."""
 
 
 @dataclass
@@ -22,15 +25,23 @@ class Line:
     alert: str
     fault: str
     began_s: float
-    ended_s: float | None = None
+    undone_s: float | None = None
+    cleared_after_s: float | None = None
 
 
 @dataclass
 class Journal:
-    """Notes what fires, ten times a second, from `start` to `stop`."""
+    """Notes what fires, ten times a second, from `start` to `stop`.
 
-    prometheus: Prometheus
+    Attributes:
+        prometheus: is asked.
+        lines: faults that were made.
+        began_s: when it was started.
+    """
+
+    prometheus: PrometheusProcess
     lines: list[Line] = field(default_factory=list)
+    began_s: float = math.inf
     _spans: dict[str, list[list[float]]] = field(default_factory=dict)  # by alert, from and to
     _over: Flag = field(default_factory=Flag)
 
@@ -39,6 +50,7 @@ class Journal:
 
     def start(self) -> None:
         """Begin."""
+        self.began_s = time.monotonic()
         self._thread.start()
 
     def stop(self) -> None:
@@ -61,7 +73,7 @@ class Journal:
         """Note that a fault is over."""
         for line in self.lines:
             if line.fault == name:
-                line.ended_s = time.monotonic()
+                line.undone_s = time.monotonic()
 
     def wait_until_cleared(self, name: str, patience_s: float) -> None:
         """Wait until none of the alerts of a fault fires any more."""
@@ -74,27 +86,20 @@ class Journal:
         starts = [start - line.began_s for start, _ in self._spans.get(line.alert, ()) if start >= line.began_s]
         return min(starts, default=None)
 
-    def cleared_s(self, line: Line) -> float | None:
-        """Return how long after the fault was undone an alert ceased; None: it fires."""
-        if line.ended_s is None:
-            return None
-        ends = [end for start, end in self._spans.get(line.alert, ()) if start <= line.ended_s < end]
-        if not ends:
-            return 0.0
-        return None if math.isinf(ends[0]) else ends[0] - line.ended_s
-
     def firing(self) -> set[str]:
         """Return what fired when it was last asked."""
         return {alert for alert, spans in list(self._spans.items()) if math.isinf(spans[-1][1])}
 
+    def fired(self) -> set[str]:
+        """Return what has ever fired."""
+        return set(self._spans)
+
     def table(self) -> list[str]:
-        """Return a line for each alert."""
-        rows = [("alert", "fault", "fired after", "cleared after")]
+        """Return a line for each alert, as a table of Markdown."""
+        rows = [("alert", "fault", "fired after", "cleared after"), ("---",) * 4]
         for line in self.lines:
-            fired, cleared = self.fired_s(line), self.cleared_s(line)
-            rows.append((line.alert, line.fault, _seconds(fired), _seconds(cleared)))
-        widths = [max(len(row[k]) for row in rows) for k in range(4)]
-        return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+            rows.append((line.alert, line.fault, _seconds(self.fired_s(line)), _seconds(line.cleared_after_s)))
+        return [f"| {' | '.join(row)} |" for row in rows]
 
     def _watch(self) -> None:
         while not self._over.wait(_NAP_S):
@@ -109,7 +114,12 @@ class Journal:
         return self.fired_s(line) is not None
 
     def _has_cleared(self, line: Line) -> bool:
-        return self.cleared_s(line) is not None
+        assert line.undone_s is not None
+        ended_s = max((end for _, end in self._spans.get(line.alert, ())), default=line.undone_s)
+        if ended_s > time.monotonic() - STEADY_S:
+            return False
+        line.cleared_after_s = max(ended_s - line.undone_s, 0.0)
+        return True
 
     def _wait(self, condition: Callable[[], bool], what: str, patience_s: float) -> None:
         deadline_s = time.monotonic() + patience_s

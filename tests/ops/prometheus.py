@@ -1,17 +1,14 @@
 """A Prometheus of our own, on the loopback address."""
 
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import urlencode
-from urllib.request import urlopen
 
 import yaml
 
+from deploy.dashboards.prometheus import Answer, Prometheus
 from streams.errors import ProcessEnded
 from streams.local_broker import free_ports
 from streams.processes import Process
@@ -22,15 +19,8 @@ INTERVAL_MS = 250
 _NAP_S = 0.1
 
 
-class Series(NamedTuple):
-    """One line of an answer."""
-
-    labels: dict[str, str]
-    value: float
-
-
-class Prometheus(Process):
-    """Scrapes these addresses and evaluates these rules. Use it in a `with` block.
+class PrometheusProcess(Process):
+    """Scrapes these addresses and evaluates these rules. Use it in a `with` block; `server` is asked.
 
     Args:
         program: the binary.
@@ -40,7 +30,8 @@ class Prometheus(Process):
     """
 
     def __init__(self, program: str, folder: Path, targets: Sequence[str], rules: Sequence[Path]) -> None:
-        self.address = f"127.0.0.1:{free_ports(1)[0]}"
+        address = f"127.0.0.1:{free_ports(1)[0]}"
+        self.server = Prometheus(f"http://{address}")
         every = f"{INTERVAL_MS}ms"
         config = {
             "global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every},
@@ -53,29 +44,29 @@ class Prometheus(Process):
             program,
             f"--config.file={folder / 'prometheus.yml'}",
             f"--storage.tsdb.path={folder / 'data'}",
-            f"--web.listen-address={self.address}",
+            f"--web.listen-address={address}",
             "--log.level=warn",
         ]
         super().__init__(command, folder / "prometheus.log")
 
-    def query(self, expr: str) -> list[Series]:
+    def query(self, expr: str) -> list[Answer]:
         """Return what an expression is now.
 
         Raises:
-            OSError: it does not answer, or refuses the expression.
+            ValueError: the expression is refused.
+            OSError: nobody answers.
         """
-        found = self._get("query", {"query": expr})
-        assert found["resultType"] == "vector", found["resultType"]
-        return [Series(each["metric"], float(each["value"][1])) for each in found["result"]]
+        return self.server.instant(expr, time.time())
 
     def value(self, expr: str) -> float:
         """Return the one number that an expression is; not a number if it is none."""
         found = self.query(expr)
-        return found[0].value if len(found) == 1 else math.nan
+        return found[0].last if len(found) == 1 else math.nan
 
     def firing(self) -> set[str]:
         """Return the names of the alerts that fire."""
-        return {each["labels"]["alertname"] for each in self._get("alerts", {})["alerts"] if each["state"] == "firing"}
+        alerts = self.server.get("alerts", {})["alerts"]
+        return {each["labels"]["alertname"] for each in alerts if each["state"] == "firing"}
 
     def wait_until(self, condition: Callable[[], object], what: str, patience_s: float) -> float:
         """Wait until something holds; return the seconds that it took.
@@ -95,7 +86,3 @@ class Prometheus(Process):
             if time.monotonic() > began_s + patience_s:
                 raise ProcessEnded(f"not after {patience_s:.0f} s: {what}")
             time.sleep(_NAP_S)
-
-    def _get(self, what: str, asked: dict[str, str]) -> Any:
-        with urlopen(f"http://{self.address}/api/v1/{what}?{urlencode(asked)}", timeout=10) as answer:
-            return json.load(answer)["data"]

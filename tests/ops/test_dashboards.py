@@ -23,10 +23,6 @@ SHOWN_S = 300
 BOARDS: dict[str, dict[str, Any]] = {file.stem: json.loads(file.read_text()) for file in sorted(FILES.glob("*.json"))}
 
 
-def server(watched: Watched) -> Prometheus:
-    return Prometheus(f"http://{watched.prometheus.address}")
-
-
 def panels(name: str) -> list[dict[str, Any]]:
     return [panel for panel in BOARDS[name]["panels"] if panel["type"] != "row"]
 
@@ -41,7 +37,7 @@ def unanswered(asked: Prometheus, panel: dict[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_every_query_is_answered(watched: Watched, name: str) -> None:
-    asked, deadline_s = server(watched), time.monotonic() + PATIENCE_S
+    asked, deadline_s = watched.prometheus.server, time.monotonic() + PATIENCE_S
     while True:
         empty = {panel["title"]: found for panel in panels(name) if (found := unanswered(asked, panel))}
         if not empty or time.monotonic() > deadline_s:
@@ -53,12 +49,12 @@ def test_every_query_is_answered(watched: Watched, name: str) -> None:
 def test_a_query_that_nothing_answers_is_found(watched: Watched) -> None:
     for expr in ("nextact_gone", "0 * nextact_users / 0"):
         panel = {"targets": [{"refId": "A", "expr": expr}, {"refId": "B", "expr": "vector(0)", "instant": True}]}
-        assert unanswered(server(watched), panel) == [expr]
+        assert unanswered(watched.prometheus.server, panel) == [expr]
 
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_variables_have_values_and_notes_can_be_asked_for(watched: Watched, name: str) -> None:
-    asked, end_s = server(watched), time.time()
+    asked, end_s = watched.prometheus.server, time.time()
     for variable in BOARDS[name]["templating"]["list"]:
         for metric, label in re.findall(r"^label_values\((\w+)[^,]*, (\w+)\)$", str(variable.get("query"))):
             assert asked.get(f"label/{label}/values", {"match[]": metric}), variable["name"]
@@ -68,7 +64,7 @@ def test_variables_have_values_and_notes_can_be_asked_for(watched: Watched, name
 
 def test_a_picture_is_drawn(watched: Watched, tmp_path: Path) -> None:
     end_s = time.time()
-    draw(json.dumps(BOARDS["overview"]), server(watched), end_s - SHOWN_S, end_s, tmp_path / "overview.png")
+    draw(json.dumps(BOARDS["overview"]), watched.prometheus.server, end_s - SHOWN_S, end_s, tmp_path / "overview.png")
     with Image.open(tmp_path / "overview.png") as picture:
         assert picture.width > 1400
         assert len(picture.convert("RGB").getcolors(2**20) or ()) > 40

@@ -1,5 +1,6 @@
 """What is started for a run: a broker, a model of the shop, two workers, load, Prometheus."""
 
+import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,8 +15,9 @@ from workers import Worker
 
 from models.events_file import write_events
 from models.simulator.shopper import Observed
+from ops.journal import Journal
 from ops.load import Load, at_a_rate, shoppers
-from ops.prometheus import Prometheus
+from ops.prometheus import PrometheusProcess
 from ops.scaled_rules import write_scaled
 from streams.broker import KafkaHome
 from streams.errors import ProcessEnded
@@ -63,6 +65,7 @@ class Watched:
         settings: of the workers.
         broker: Apache Kafka.
         prometheus: scrapes the workers.
+        journal: notes from the beginning which alerts fire.
         load: sends events.
         workers: two of them.
         stack: stops whatever is entered into it.
@@ -71,16 +74,19 @@ class Watched:
     folder: Path
     settings: Settings
     broker: KafkaHome
-    prometheus: Prometheus
+    prometheus: PrometheusProcess
+    journal: Journal
     load: Load
     workers: list[WatchedWorker]
     stack: ExitStack
 
-    def restart(self, number: int, model: Path | None = None) -> WatchedWorker:
-        """Stop a worker, by force if need be, and start one in its place, with another model if one is given."""
-        old = self.workers[number]
-        old.stop(5)
-        return self.start(number, model)
+    def restart(self, *numbers: int, model: Path | None = None) -> None:
+        """Stop workers, by force if need be, and start one in the place of each, with another model if one is given."""
+        for number in numbers:
+            self.workers[number].signal(signal.SIGTERM)
+        for number in numbers:
+            self.workers[number].stop(5)
+            self.start(number, model)
 
     def start(self, number: int, model: Path | None = None) -> WatchedWorker:
         """Start a worker in the place of one that has ended."""
@@ -108,7 +114,7 @@ def learn(folder: Path, past: Sequence[Observed]) -> Path:
     start_ms = time.time_ns() // 1_000_000 - int(log["ts_ms"][-1])
     write_events(log.with_columns(ts_ms=log["ts_ms"] + start_ms), folder / "past.parquet")
     model = folder / "model"
-    command = nextact("train", str(folder / "past.parquet"), "--out", str(model), "--epochs", "4", "--max-minutes", "1")
+    command = nextact("train", str(folder / "past.parquet"), "--out", str(model), "--epochs", "4", "--max-minutes", "4")
     with Process(command, folder / "train.log") as training:
         deadline_s = time.monotonic() + LEARN_PATIENCE_S
         while training.code is None and time.monotonic() < deadline_s:
@@ -139,16 +145,18 @@ def running(home: Path, program: str, folder: Path) -> Iterator[Watched]:
             for k, port in enumerate(ports)
         ]
         load = Load(settings, RATE, shop)
-        prometheus = Prometheus(
+        prometheus = PrometheusProcess(
             program,
             folder / "prometheus",
             [f"127.0.0.1:{port}" for port in ports],
             write_scaled(DEPLOY / "prometheus/rules", folder),
         )
-        made = Watched(folder, settings, broker, prometheus, load, workers, stack)
+        made = Watched(folder, settings, broker, prometheus, Journal(prometheus), load, workers, stack)
         made.wait_until_ready(LEARN_PATIENCE_S)  # where nothing is compiled yet, that comes first
         load.start()
         stack.callback(load.stop)
         time.sleep(3)  # the first answers of a process are slow: Prometheus sees what comes after them
         stack.enter_context(prometheus)
+        made.journal.start()
+        stack.callback(made.journal.stop)
         yield made
