@@ -25,10 +25,11 @@ test: $(READY) ## Run all tests: ARGS="tests/unit -k ring" picks some, KAFKA_HOM
 	$(BIN)/pytest $(ARGS)
 
 long: $(READY) ## Run the tests that take minutes: faults on three brokers, TLS and rights, bursts, restarts
-	$(BIN)/pytest -m "long and not measure" --ignore=tests/ops/test_faults.py $(ARGS)
+	$(BIN)/pytest -m "long and not measure and not ops" $(ARGS)
 
-ops-test: $(READY) ## Fire alerts by real faults, with KAFKA_HOME and Debian's prometheus: seven minutes
-	$(BIN)/pytest -m ops tests/ops $(ARGS)
+# Before the others, where that is allowed: what else the machine does is no fault of the shop, which has 250 ms to answer
+ops-test: $(READY) ## Fire each alert by a real fault, and clear it, with KAFKA_HOME and Debian's prometheus: five minutes
+	nice -n -10 $(BIN)/pytest -m ops tests/ops $(ARGS)
 
 property: $(READY) ## Try orders, duplicates, chunkings and models many times: make property N=10000 SEED=7
 	PROPERTY_EXAMPLES=$(or $(N),10000) $(BIN)/pytest --hypothesis-profile=many --hypothesis-seed=$(or $(SEED),1) \

@@ -1,10 +1,13 @@
 """The chart: rendered by Helm, valid for Kubernetes, and in accord with the worker."""
 
 import json
+import subprocess
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from charts import (
     CHART,
     RELEASE,
@@ -17,7 +20,7 @@ from charts import (
     refused_custom_resources,
     rendered,
 )
-from deployment import check_settings, instructions, parse
+from deployment import DEPLOY, check_settings, instructions, parse, tool
 
 from schemas.topics import INPUTS, topics
 from streams.settings import Settings
@@ -27,7 +30,7 @@ from streams.worker import REBALANCE_TIMEOUT_S
 kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="of the group dev: `make test` installs it")
 
 VERSIONS = ("1.29", "1.32", kubernetes_validate.latest_version())
-CUSTOM = {"ScaledObject", "TriggerAuthentication", "ServiceMonitor", "KafkaTopic"}
+CUSTOM = {"ScaledObject", "TriggerAuthentication", "ServiceMonitor", "PrometheusRule", "KafkaTopic"}
 
 LEAST: Resource = {"kafka": {"bootstrapServers": "kafka:9092"}, "model": {"claim": "models"}}
 SECURED: Resource = {
@@ -44,6 +47,11 @@ ALL: Resource = {
     "topics": {"by": "strimzi", "strimzi": {"cluster": "shop", "namespace": "kafka"}},
     "autoscaling": {"enabled": True, "maxReplicas": 50},
     "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+    "prometheusRule": {
+        "enabled": True,
+        "labels": {"release": "prometheus"},
+        "runbooks": "https://git.example.com/shop/runbooks",
+    },
     "compiled": {"storage": "256Mi", "storageClass": "fast"},
     "networkPolicy": {"kafkaTo": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kafka"}}}]},
     "podLabels": {"team": "shop"},
@@ -195,7 +203,32 @@ def test_custom_resources_are_what_keda_and_the_prometheus_operator_accept() -> 
     wrong = deepcopy(made)
     only(wrong, "ScaledObject")["spec"]["maxReplicaCount"] = "six"
     only(wrong, "ServiceMonitor")["spec"].pop("selector")
-    assert len(refused_custom_resources(wrong)) == 2
+    only(wrong, "PrometheusRule")["spec"]["groups"][0]["rules"][0].pop("expr")
+    assert len(refused_custom_resources(wrong)) == 3
+
+
+def test_rules_are_those_of_the_files_with_runbooks_where_the_values_say() -> None:
+    groups = only(rendered(ALL), "PrometheusRule")["spec"]["groups"]
+    wanted = [
+        group
+        for file in sorted((DEPLOY / "prometheus/rules").glob("*.yaml"))
+        for group in yaml.safe_load(file.read_text())["groups"]
+    ]
+    for rule in (rule for group in wanted for rule in group["rules"] if "alert" in rule):
+        page = rule["annotations"]["runbook_url"].rpartition("/")[2]
+        rule["annotations"]["runbook_url"] = f"https://git.example.com/shop/runbooks/{page}"
+    assert groups == wanted
+    assert len(groups) > 4
+
+
+def test_promtool_accepts_the_rules_of_the_chart(tmp_path: Path) -> None:
+    promtool = tool("promtool") or pytest.skip(
+        "promtool is not here: apt-get install --no-install-recommends prometheus"
+    )
+    file = tmp_path / "rules.yaml"
+    file.write_text(yaml.safe_dump({"groups": only(rendered(ALL), "PrometheusRule")["spec"]["groups"]}))
+    done = subprocess.run([promtool, "check", "rules", file], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_scaling_follows_the_lag_of_each_input_and_stops_at_the_partitions() -> None:
@@ -261,6 +294,7 @@ def test_strimzi_is_asked_for_the_topics_that_the_worker_needs() -> None:
         ("terminationGracePeriodSeconds", 10, "terminationGracePeriodSeconds"),
         ("settings.NEXTACT_PARTITIONS", "4", "NEXTACT_PARTITIONS"),
         ("settings.LOG", "4", "LOG"),
+        ("prometheusRule.runbooks", "", "runbooks"),
         ("replica", 3, "replica"),
     ],
 )
@@ -271,7 +305,6 @@ def test_mistakes_are_refused(path: str, value: object, said: str) -> None:
 
 
 def test_schema_lists_every_value() -> None:
-    yaml = pytest.importorskip("yaml")
     schema = json.loads((CHART / "values.schema.json").read_text())
 
     def unlisted(values: Resource, part: Resource, where: str) -> list[str]:
