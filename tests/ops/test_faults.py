@@ -25,6 +25,7 @@ from ops.watched import RATE, Watched, WatchedWorker
 from schemas.topics import INPUTS
 from streams.clients import producer
 from streams.local_broker import LocalBroker
+from streams.processes import Process
 
 pytestmark = [pytest.mark.ops, pytest.mark.long, pytest.mark.broker, pytest.mark.timeout(600)]
 
@@ -51,6 +52,16 @@ def journal(watched: Watched, request: pytest.FixtureRequest) -> Iterator[Journa
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():  # it is what the run is for, whether it passes or not
         print("\n\n" + "\n".join([f"durations of the rules divided by {FACTOR}", *watched.journal.table()]))
+
+
+@contextmanager
+def going_on(*processes: Process | LocalBroker) -> Iterator[None]:
+    """Let processes go on at the end of a block that pauses them, also if the block fails."""
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.signal(signal.SIGCONT)
 
 
 @contextmanager
@@ -154,12 +165,10 @@ def test_open_transaction(watched: Watched, journal: Journal) -> None:
 
 def test_paused_workers(watched: Watched, journal: Journal) -> None:
     one, other = watched.workers
-    with journal.fault(PAUSED, ["NextactWorkerDown", "NextactNoWorkers"], PATIENCE_S):
+    with going_on(one, other), journal.fault(PAUSED, ["NextactWorkerDown", "NextactNoWorkers"], PATIENCE_S):
         one.signal(signal.SIGSTOP)
         time.sleep(1)
         other.signal(signal.SIGSTOP)
-    for worker in (one, other):
-        worker.signal(signal.SIGCONT)
     journal.undone(PAUSED)
     watched.wait_until_ready()
     journal.wait_until_cleared(PAUSED, PATIENCE_S)
@@ -169,7 +178,8 @@ def test_broker_that_is_silent_while_chunks_are_in_work(watched: Watched, journa
     def stuck() -> bool:
         return watched.prometheus.value("max(nextact_chunk_underway_seconds)") > 1
 
-    with journal.fault(SILENT, ["NextactBrokerUnreachable", "NextactWorkerStuck"], PATIENCE_S):
+    silent = ["NextactBrokerUnreachable", "NextactWorkerStuck"]
+    with going_on(watched.broker), journal.fault(SILENT, silent, PATIENCE_S):
         for _ in range(TRIES):  # a moment at which a chunk is in work
             watched.broker.signal(signal.SIGSTOP)
             time.sleep(2)
@@ -177,7 +187,6 @@ def test_broker_that_is_silent_while_chunks_are_in_work(watched: Watched, journa
                 break
             watched.broker.signal(signal.SIGCONT)
             time.sleep(1)
-    watched.broker.signal(signal.SIGCONT)
     journal.undone(SILENT)
     watched.wait_until_ready()
     journal.wait_until_cleared(SILENT, PATIENCE_S)
@@ -210,19 +219,19 @@ def test_states_of_ready(watched: Watched) -> None:
 
 
 def test_broker_that_is_silent_while_users_are_read_back(watched: Watched, journal: Journal) -> None:
-    for _ in range(TRIES):
-        watched.restart(1)
-        watched.workers[1].wait_until(lambda samples: samples.get(("nextact_recovering",)) == 1, PATIENCE_S)
-        watched.broker.signal(signal.SIGSTOP)
-        if "NextactRecoveryLong" not in watched.prometheus.firing():  # of the rebalance before
-            break
-        watched.broker.signal(signal.SIGCONT)
-        watched.wait_until_ready()
-    with journal.fault(UNREAD, ["NextactRecoveryLong"], PATIENCE_S):
-        pass
-    time.sleep(2)
-    assert "NextactRecoveryLong" in watched.prometheus.firing()  # for as long as the broker is silent
-    watched.broker.signal(signal.SIGCONT)
+    with going_on(watched.broker):
+        for _ in range(TRIES):
+            watched.restart(1)
+            watched.workers[1].wait_until(lambda samples: samples.get(("nextact_recovering",)) == 1, PATIENCE_S)
+            watched.broker.signal(signal.SIGSTOP)
+            if "NextactRecoveryLong" not in watched.prometheus.firing():  # of the rebalance before
+                break
+            watched.broker.signal(signal.SIGCONT)
+            watched.wait_until_ready()
+        with journal.fault(UNREAD, ["NextactRecoveryLong"], PATIENCE_S):
+            pass
+        time.sleep(2)
+        assert "NextactRecoveryLong" in watched.prometheus.firing()  # for as long as the broker is silent
     journal.undone(UNREAD)
     watched.wait_until_ready()
     journal.wait_until_cleared(UNREAD, PATIENCE_S)
