@@ -3,7 +3,9 @@
 import json
 import re
 from collections import Counter
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import chain
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from deploy.dashboards.board import RUNBOOKS_AT
 from deploy.dashboards.boards import BOARDS
 from deploy.dashboards.panels import RUNBOOKS
 from deploy.dashboards.picture.sheet import variables
+from deploy.dashboards.prometheus import Prometheus
 from deploy.dashboards.promql import filled, metrics_of
 from streams.metrics.catalogue import CATALOGUE
 from streams.metrics.worker import LATENCY_BUCKETS_S, Metrics
@@ -152,3 +155,16 @@ def test_a_metric_that_is_not_there_is_found_in_a_query() -> None:
         "nextact_gone_total",
         "up",
     }
+
+
+def test_a_server_that_is_not_prometheus_is_named() -> None:
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(404)
+
+    with HTTPServer(("127.0.0.1", 0), Other) as server:
+        thread = Thread(target=server.handle_request, daemon=True)
+        thread.start()
+        with pytest.raises(ConnectionError, match=rf"127.0.0.1:{server.server_port} answers 404"):
+            Prometheus(f"http://127.0.0.1:{server.server_port}").instant("up", 0)
+        thread.join()
