@@ -114,7 +114,7 @@ def _given(found: Found, correction: Correction) -> bool:
 
 class _Sender:
     def __init__(self, settings: Settings, log: LetterLog, claim_ms: int) -> None:
-        self._log, self._claim_ms = log, claim_ms
+        self._settings, self._log, self._claim_ms = settings, log, claim_ms
         self._call = uuid.uuid4().hex[:16]
         self._letters = physical_name(DEAD_LETTERS, settings.topic_prefix)
         self._reader = consumer(settings, auto_offset_reset="earliest")
@@ -141,7 +141,7 @@ class _Sender:
         for each in plans:
             owner = each.found.owner(self._claim_ms)
             (free if owner is None else held if _now_ms() - owner.at_ms < self._claim_ms else run_out).append(each)
-        arrived, unsure = arrivals(self._reader, [each.found for each in run_out])
+        arrived, unsure = arrivals(self._reader, self._settings, [each.found for each in run_out])
         marks = []
         for each in run_out:
             letter = identity(each.found.letter)

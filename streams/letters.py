@@ -5,7 +5,6 @@ A letter is written once more when its record is sent again, with `replay`: a cl
 it in the same order, and the broker deletes the letter first.
 """
 
-import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -21,13 +20,11 @@ from streams.clients import admin, consumer
 from streams.errors import TopicsMissing
 from streams.rights import READ, check_rights
 from streams.settings import Settings
+from streams.spans import records_of
 from streams.topics import CREATE
 
 CLAIM_MS = 120_000
 """For so long a claim keeps others off: longer than a call may take from the claim to the last acknowledgement."""
-
-POLL_MS = 500
-_IDLE_S = 0.05  # the embedded broker answers an empty fetch at once
 
 Identity: TypeAlias = tuple[str, int]
 """Id and timestamp of the refused record: the same for a letter that a worker wrote twice, another in a topic that was
@@ -110,19 +107,22 @@ class LetterLog:
         if not numbers:
             self._client.close()
             raise TopicsMissing(f"topic {name} is missing. Create it with `{CREATE}`")
-        self._partitions = [TopicPartition(name, number) for number in sorted(numbers)]
-        self._client.assign(self._partitions)
-        self._client.seek_to_beginning(*self._partitions)
+        self._settings = settings
+        self._read_to: dict[TopicPartition, int] = self._client.beginning_offsets(
+            [TopicPartition(name, number) for number in sorted(numbers)]
+        )
 
     def read(self) -> None:
-        """Read on to what the broker has now."""
-        ends = self._client.end_offsets(self._partitions)
-        while any(self._client.position(partition) < end for partition, end in ends.items()):
-            batches = self._client.poll(timeout_ms=POLL_MS)
-            for record in (record for batch in batches.values() for record in batch):
-                self._add(record.partition, record.value)
-            if not batches:
-                time.sleep(_IDLE_S)
+        """Read on to what the broker has now.
+
+        Raises:
+            BrokerUnavailable, BrokerRefused: it does not send it.
+        """
+        ends = self._client.end_offsets(list(self._read_to))
+        span = {partition: (start, ends[partition]) for partition, start in self._read_to.items()}
+        for record in records_of(self._client, self._settings, span):
+            self._add(record.partition, record.value)
+        self._read_to = ends
 
     def _add(self, partition: int, value: bytes | None) -> None:
         try:

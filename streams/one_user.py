@@ -1,6 +1,5 @@
 """The row of one user: from a log, as serving would have made it, or as the workers of a cluster keep it."""
 
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -24,10 +23,10 @@ from streams.options import Options
 from streams.progress import counting
 from streams.rights import READ, check_rights
 from streams.settings import Settings
+from streams.spans import records_of
 from streams.topics import CREATE, changelog
 
-_POLL_MS = 500
-_IDLE_S = 0.05  # the embedded broker answers an empty fetch at once
+_TOLD_EVERY = 1000  # records
 _SHOWN = 3
 
 
@@ -96,19 +95,14 @@ def from_changelog(settings: Settings, user: str, model: Predictor) -> UserRow:
         if not numbers:
             raise TopicsMissing(f"topic {name} is missing. Create it with `{CREATE}`")
         place = TopicPartition(name, partition(user.encode(), len(numbers)))
-        client.assign([place])
-        client.seek_to_beginning(place)
-        end = client.end_offsets([place])[place]
+        [start], [end] = client.beginning_offsets([place]).values(), client.end_offsets([place]).values()
 
         def records() -> Iterator[tuple[bytes | None, bytes | None]]:
-            with counting(f"reading {name}-{place.partition}", end) as report:
-                while client.position(place) < end:
-                    batches = client.poll(timeout_ms=_POLL_MS)
-                    for record in batches.get(place, []):
-                        yield record.key, record.value
-                    report(client.position(place))
-                    if not batches:
-                        time.sleep(_IDLE_S)
+            with counting(f"reading {name}-{place.partition}", end - start) as report:
+                for count, record in enumerate(records_of(client, settings, {place: (start, end)})):
+                    yield record.key, record.value
+                    if count % _TOLD_EVERY == 0:
+                        report(record.offset - start)
 
         row = last_row(records(), user.encode())
     if row is None:

@@ -1,8 +1,7 @@
 """The input topics as a log, to learn from or to keep: what stands in them from a time to a time, decoded."""
 
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,15 +13,13 @@ from kafka import KafkaConsumer, TopicPartition
 from models.events_file import OPTIONAL, REQUIRED
 from schemas.events import Event, Rejected, decode_event
 from schemas.topics import ACTION_OF_TOPIC, INPUTS, physical_name
-from streams.clients import check_broker, consumer
-from streams.errors import BrokerUnavailable, TopicsEmpty
+from streams.clients import consumer
+from streams.errors import TopicsEmpty
 from streams.rights import READ
 from streams.settings import Settings
+from streams.spans import Span, records_of
 from streams.topics import check_topics
 
-POLL_MS = 500
-_IDLE_S = 0.05  # the embedded broker answers an empty fetch at once
-_SILENT_S = 30  # without any record before the broker is asked whether it is still there
 _ROWS = 50_000  # held as objects at once
 
 _COLUMNS = {name: kind for name, kind in (REQUIRED | OPTIONAL).items() if name in (*Event.__struct_fields__, "action")}
@@ -30,9 +27,6 @@ _TEXTS = [name for name, kind in _COLUMNS.items() if kind == pl.String and name 
 
 Report = Callable[[int, int], None]
 """Told how many records were read, and of how many."""
-
-Span = dict[TopicPartition, tuple[int, int]]
-"""First offset of each partition, and the one after its last."""
 
 
 @dataclass
@@ -87,7 +81,7 @@ def read_topics(
         if not total:
             raise TopicsEmpty(f"{', '.join(topics)} hold no record {_between(from_ms, to_ms)}")
         parts, rows, found = list[pl.DataFrame](), list[tuple[Any, ...]](), TopicLog(pl.DataFrame())
-        for done, record in enumerate(_records(client, settings, span), 1):
+        for done, record in enumerate(records_of(client, settings, span), 1):
             report(done, total)
             if from_ms is not None and record.timestamp < from_ms and not by_place:
                 continue
@@ -140,30 +134,6 @@ def _span(client: KafkaConsumer, partitions: list[TopicPartition], from_ms: int 
     first = starts if from_ms is None else at(from_ms)
     last = ends if to_ms is None else at(to_ms)
     return {p: (first[p], min(last[p], ends[p])) for p in partitions if first[p] < min(last[p], ends[p])}
-
-
-def _records(client: KafkaConsumer, settings: Settings, span: Span) -> Iterator[Any]:
-    client.assign(list(span))
-    for partition, (start, _) in span.items():
-        client.seek(partition, start)
-    left, heard_s = set(span), time.monotonic()
-    while left:
-        batches = client.poll(timeout_ms=POLL_MS)
-        for partition, batch in batches.items():
-            end = span[partition][1]
-            yield from (record for record in batch if record.offset < end)
-        done = {partition for partition in left if client.position(partition) >= span[partition][1]}
-        if done:
-            client.pause(*done)
-            left -= done
-        if batches or done:
-            heard_s = time.monotonic()
-        elif time.monotonic() - heard_s > _SILENT_S:
-            check_broker(settings)
-            where = ", ".join(sorted(f"{partition.topic} {partition.partition}" for partition in left))
-            raise BrokerUnavailable(f"no record came for {_SILENT_S} s of {where}: is its leader there?")
-        else:
-            time.sleep(_IDLE_S)
 
 
 def _row(event: Event, action: str) -> tuple[Any, ...]:

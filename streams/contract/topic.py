@@ -13,7 +13,8 @@ from streams.contract.record import Place, Record
 from streams.errors import SettingsError
 from streams.rights import READ
 from streams.settings import Settings
-from streams.tail import POLL_MS, find_topic
+from streams.spans import records_of
+from streams.tail import find_topic
 from streams.topics import check_topics
 
 
@@ -45,11 +46,9 @@ def _of_partition(settings: Settings, topic: str, number: int, last: int | None)
     """Yield the records of a partition, each with its time."""
     where = TopicPartition(physical_name(topic, settings.topic_prefix), number)
     with closing(consumer(settings, auto_offset_reset="earliest", isolation_level="read_committed")) as client:
-        client.assign([where])
         [end] = client.end_offsets([where]).values()
         [start] = client.beginning_offsets([where]).values()
-        client.seek(where, start if last is None else max(start, end - last))
-        while client.position(where) < end:
-            for record in client.poll(timeout_ms=POLL_MS).get(where, ()):
-                place = Place(where.topic, record.offset, number)
-                yield record.timestamp, Record(place, topic, record.value, record.key, record.headers, number)
+        span = {where: (start if last is None else max(start, end - last), end)}
+        for record in records_of(client, settings, span):
+            place = Place(where.topic, record.offset, number)
+            yield record.timestamp, Record(place, topic, record.value, record.key, record.headers, number)

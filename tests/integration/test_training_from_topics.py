@@ -1,7 +1,11 @@
 """A model learnt from the input topics is that of a file with the same events, to the bit."""
 
+import itertools
+import signal
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,6 +15,7 @@ from typer.testing import CliRunner, Result
 from models.events_file import write_events
 from models.model_directory import load
 from models.simulator import Shop, log
+from schemas.events import Event, Rejected, decode_event
 from schemas.topics import physical_name
 from streams.cli import app
 from streams.clients import producer
@@ -90,6 +95,29 @@ def test_the_model_is_that_of_a_file_with_the_same_events(
     assert len(those) + 4 <= read <= 954
     assert one.card.command.startswith("nextact train --from-topics --name shop")
     assert ("--from" in one.card.command.split()) == (start is not None)
+
+
+@pytest.mark.parametrize(("number", "code", "why"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])
+def test_a_stop_while_topics_are_read_is_one_line_and_leaves_nothing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int, code: int, why: str
+) -> None:
+    decoded = itertools.count(1)
+
+    def decode(*arguments: Any) -> Event | Rejected:
+        if next(decoded) == 100:
+            signal.raise_signal(number)
+        return decode_event(*arguments)
+
+    monkeypatch.setattr("streams.topic_log.decode_event", decode)
+    before, threads = signal.getsignal(number), set(threading.enumerate())
+    result = run(monkeypatch, settings, "--from-topics", "--out", tmp_path / "new")
+    assert result.exit_code == code, result.output
+    [line] = result.stderr.splitlines()
+    assert why in line
+    assert next(decoded) == 101, "it was not read on"
+    assert not (tmp_path / "new").exists()
+    assert signal.getsignal(number) is before
+    assert set(threading.enumerate()) <= threads, "a client is left"
 
 
 def test_a_time_without_events_ends_with_one_line(
