@@ -30,5 +30,5 @@ def test_rows_learn_from_counts_of_other_sequences_and_are_judged_by_those_of_al
     of_all, of_others = without(others=True), without(others=False)
     assert item_loss(made.train, of_others) == item_loss(made.train, made) != item_loss(made.train, of_all)
     assert (
-        item_loss(made.validation, of_parts) == item_loss(made.validation, made) != item_loss(made.validation, of_all)
+        item_loss(made.validation, of_all) == item_loss(made.validation, made) != item_loss(made.validation, of_others)
     )
