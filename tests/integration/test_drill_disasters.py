@@ -18,7 +18,7 @@ from streams.broker import KafkaHome
 from streams.errors import ProcessEnded
 from streams.topics import changelog
 
-pytestmark = [pytest.mark.broker, pytest.mark.long]
+pytestmark = [pytest.mark.broker, pytest.mark.long, pytest.mark.timeout(600)]
 
 DELETE_GROUP = 'kafka-consumer-groups.sh --bootstrap-server "$KAFKA_BOOTSTRAP_SERVERS" --delete --group nextact'
 

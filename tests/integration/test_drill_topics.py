@@ -19,7 +19,7 @@ from streams.errors import ProcessEnded
 from streams.local_broker import free_ports
 from streams.topics import changelog
 
-pytestmark = [pytest.mark.broker, pytest.mark.long]
+pytestmark = [pytest.mark.broker, pytest.mark.long, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

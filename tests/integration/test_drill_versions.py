@@ -33,7 +33,7 @@ from streams.settings import Settings
 from streams.topics import changelog
 from streams.worker_process import environment
 
-pytestmark = [pytest.mark.broker, pytest.mark.long]
+pytestmark = [pytest.mark.broker, pytest.mark.long, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 
