@@ -3,12 +3,14 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from random import Random
 from threading import Event as Flag
 from threading import Thread
 from typing import Any
 
 import polars as pl
+from kafka.errors import KafkaTimeoutError
 
 from models.simulator import Shop, simulate
 from models.simulator.shopper import Observed
@@ -68,7 +70,8 @@ class Load(Thread):
 
     def run(self) -> None:
         """Send."""
-        with producer(self._settings, linger_ms=0) as sender:
+        sender = producer(self._settings, linger_ms=0)
+        try:
             due_s = time.time()
             while not self._over.wait(_NAP_S):
                 now_s = time.time()
@@ -76,7 +79,9 @@ class Load(Thread):
                 while due_s <= now_s:
                     self._event(sender.send, int(due_s * 1000))
                     due_s += 1 / self._rate
-            sender.flush(5)
+        finally:
+            with suppress(KafkaTimeoutError):  # after a minute without its broker it waits for ever
+                sender.close(timeout=5)
 
     def _event(self, send: Callable[..., object], ts_ms: int) -> None:
         seen, chance = next(self._shoppers), self._random.random()
