@@ -42,8 +42,8 @@ def held(item: Ints, action: Ints, actions: int) -> Held:
         actions: number of actions of the model.
 
     >>> made = held(np.array([[3, 5, 3] + [0] * 13]), np.array([[1, 0, 2] + [0] * 13]), 3)
-    >>> made.item[0, :3].tolist(), made.code[0, :3].tolist(), made.more[0, :3].tolist()
-    ([3, 5, 0], [1, 3, 6], [1, 0, 0])
+    >>> made.item[0, :3].tolist(), made.code[0, :2].tolist(), made.more[0, :2].tolist()
+    ([3, 5, 0], [1, 3], [1, 0])
     """
     made = Held(*np.zeros((3, *item.shape), np.int64))
     _different(np.ascontiguousarray(item, np.int64), np.ascontiguousarray(action, np.int64),
