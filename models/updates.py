@@ -44,7 +44,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     dropout: float = 0.2
     item_count: int = 2  # number of times that an item has to occur to be known
     item_cap: int = 100_000
-    full_softmax: int = 50_000  # of more items than this, a sample stands for all
+    full_softmax: int = 20_000  # of more items than this, a sample stands for all
     candidates: int | None = None  # drawn to stand for all items, 0: all are scored; None: by the number of items
 
 
