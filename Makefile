@@ -24,7 +24,7 @@ demo: $(READY) ## Watch live predictions: make demo ARGS="--events 20000" ends b
 test: $(READY) ## Run all tests: ARGS="tests/unit -k ring" picks some, KAFKA_HOME adds those on Apache Kafka
 	$(BIN)/pytest $(ARGS)
 
-long: $(READY) ## Run the tests that take minutes: faults on three brokers, TLS and rights, bursts, restarts
+long: $(READY) ## Run the tests that take minutes: faults on three brokers, TLS, bursts, restarts, drills, lines of runbooks
 	$(BIN)/pytest -m "long and not measure and not ops" $(ARGS)
 
 # Before the others, where that is allowed: what else the machine does is no fault of the shop, which has 250 ms to answer
