@@ -119,10 +119,11 @@ def _of_items(rows: Rows, model: Predictor, items: Ints) -> Floats:
     shares = np.zeros((len(rows), len(items)))
     if not len(items) or not len(model.items):
         return shares
-    known = np.asarray((model.ring(rows) > 0).any(1))
+    ring = model.ring(rows)
+    known = np.asarray((ring > 0).any(1))
     query = np.where(known[:, None], item_query(rows["now"], model), 0)
     vectors, bias = model.embedding[1:].T.astype(np.float64), model.item_bias[1:].astype(np.float64)
-    held, column = model.held(rows, model.ring(rows)), np.arange(-1, len(model.items))
+    held, column = model.held(rows, ring), np.arange(-1, len(model.items))
     weight, own = model.recent.of(held, rows["now"]), np.zeros(len(rows), np.int64)
     block = max(1, _SCORES // len(model.items))
     for start in range(0, len(rows), block):

@@ -10,12 +10,14 @@ from random import Random
 from typing import Any
 
 import msgspec
+from builders import random_model
 from chaos.final import Record, read
 from chaos.fold import fold_differences, histories
 from kafka.admin import ConfigResource, ConfigResourceType
 from typed import Shell, shell
 from workers import PATIENCE_S, Worker, final_rows, wait_until_committed
 
+from models.model_directory import Model, save
 from models.state import ROW, Rows
 from schemas.partitioner import partition
 from schemas.topics import INPUTS, physical_name
@@ -44,6 +46,7 @@ class Shop:
 
     Attributes:
         settings: of workers, as they are by now.
+        model: that the shop was opened with.
         shell: where lines of the page are typed.
         folder: for logs.
         broker: Apache Kafka.
@@ -52,6 +55,7 @@ class Shop:
     """
 
     settings: Settings
+    model: Path
     shell: Shell
     folder: Path
     broker: KafkaHome
@@ -144,18 +148,20 @@ def now_ms() -> int:
 
 
 @contextmanager
-def small_shop(home: Path, folder: Path, model: Path) -> Iterator[Shop]:
+def small_shop(home: Path, folder: Path, made: Model | None = None) -> Iterator[Shop]:
     """Open a shop on a new broker.
 
     Args:
         home: where Kafka's jars are.
         folder: for everything that is written.
-        model: of the workers.
+        made: model of the workers, by default one that has learnt nothing.
     """
+    model = folder / "model"
+    save(made or random_model(items=ITEMS), model)
     with KafkaHome(home, folder / "kafka") as broker:
         settings = Settings(bootstrap_servers=broker.bootstrap_servers, partitions=PARTITIONS, model=model)
         create_topics(settings)
-        yield Shop(settings, shell(home, folder / "terminal", environment(settings)), folder, broker)
+        yield Shop(settings, model, shell(home, folder / "terminal", environment(settings)), folder, broker)
 
 
 def lags(said: str) -> list[int]:

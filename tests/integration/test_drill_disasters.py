@@ -6,12 +6,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from builders import random_model
-from drilled import DAY_MS, HOUR_MS, ITEMS, OF_EVENTS, PAGE, PARTITIONS, USERS, Shop, now_ms, shoppers, small_shop
+from drilled import DAY_MS, HOUR_MS, OF_EVENTS, PAGE, PARTITIONS, USERS, Shop, now_ms, shoppers, small_shop
 from typed import blocks
 from workers import PATIENCE_S, final_rows, records
 
-from models.model_directory import save
 from schemas.partitioner import partition
 from schemas.topics import NEXT_ACTIONS
 from streams.broker import KafkaHome
@@ -23,16 +21,9 @@ pytestmark = [pytest.mark.broker, pytest.mark.long, pytest.mark.timeout(600)]
 DELETE_GROUP = 'kafka-consumer-groups.sh --bootstrap-server "$KAFKA_BOOTSTRAP_SERVERS" --delete --group nextact'
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    save(random_model(items=ITEMS), folder)
-    return folder
-
-
 @pytest.fixture
-def shop(kafka_home: Path, tmp_path: Path, model: Path) -> Iterator[Shop]:
-    with small_shop(kafka_home, tmp_path, model) as made:
+def shop(kafka_home: Path, tmp_path: Path) -> Iterator[Shop]:
+    with small_shop(kafka_home, tmp_path) as made:
         yield made
 
 

@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from builders import random_model
-from drilled import DAY_MS, HOUR_MS, ITEMS, OF_EVENTS, PAGE, PARTITIONS, Shop, lags, now_ms, shoppers, small_shop
+from drilled import DAY_MS, HOUR_MS, OF_EVENTS, PAGE, PARTITIONS, Shop, lags, now_ms, shoppers, small_shop
 from typed import blocks
 from workers import PATIENCE_S, final_rows, wait_until_committed
 
-from models.model_directory import save
 from schemas.topics import DEAD_LETTERS, INPUTS, OUTPUTS
 from streams.broker import KafkaHome
 from streams.errors import ProcessEnded
@@ -22,16 +20,9 @@ from streams.topics import changelog
 pytestmark = [pytest.mark.broker, pytest.mark.long, pytest.mark.timeout(600)]
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    save(random_model(items=ITEMS), folder)
-    return folder
-
-
 @pytest.fixture
-def shop(kafka_home: Path, tmp_path: Path, model: Path) -> Iterator[Shop]:
-    with small_shop(kafka_home, tmp_path, model) as made:
+def shop(kafka_home: Path, tmp_path: Path) -> Iterator[Shop]:
+    with small_shop(kafka_home, tmp_path) as made:
         made.send(shoppers(0, 18, now_ms() - HOUR_MS))
         yield made
 

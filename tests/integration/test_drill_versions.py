@@ -53,16 +53,9 @@ class OldWorker(Worker):
         Process.__init__(self, [sys.executable, "-P", "-m", "streams", "worker"], log, environment(settings) | more)
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    save(random_model(items=ITEMS), folder)
-    return folder
-
-
 @pytest.fixture
-def shop(kafka_home: Path, tmp_path: Path, model: Path) -> Iterator[Shop]:
-    with small_shop(kafka_home, tmp_path, model) as made:
+def shop(kafka_home: Path, tmp_path: Path) -> Iterator[Shop]:
+    with small_shop(kafka_home, tmp_path) as made:
         yield made
 
 
@@ -135,8 +128,8 @@ def test_upgrade_from_rows_of_the_same_layout_and_straight_back(shop: Shop, tmp_
         shop.assert_all_counts_once()
 
 
-def test_new_model_comes_and_goes_one_worker_after_another(shop: Shop, tmp_path: Path, model: Path) -> None:
-    other = tmp_path / "other"
+def test_new_model_comes_and_goes_one_worker_after_another(shop: Shop, tmp_path: Path) -> None:
+    other, model = tmp_path / "other", shop.model
     versions = {save(random_model(items=ITEMS, seed=1), other).card.version, load(model).card.version}
     assert len(versions) == 2
     with ExitStack() as stack:
@@ -156,7 +149,7 @@ def test_new_model_comes_and_goes_one_worker_after_another(shop: Shop, tmp_path:
     assert set(said) == versions
     shop.assert_all_counts_once()
     rows = final_rows(shop.settings)
-    for table in as_if_there_had_been_no_other(shop, model).users.partitions.values():
+    for table in as_if_there_had_been_no_other(shop).users.partitions.values():
         for key in table:
             expected = table.read([key])[0]
             assert expected["accepted"] < RING
@@ -168,6 +161,6 @@ def settled(workers: list[Worker]) -> None:
         worker.wait_until(lambda samples: samples.get(("nextact_partitions",), 0) == 1, PATIENCE_S)
 
 
-def as_if_there_had_been_no_other(shop: Shop, model: Path) -> Backtest:
+def as_if_there_had_been_no_other(shop: Shop) -> Backtest:
     events = pl.DataFrame([event | {"action": ACTION_OF_TOPIC[topic]} for topic, event in shop.sent]).sort("ts_ms")
-    return backtest(events, Predictor(load(model)), Options(), lambda _: None, partitions=PARTITIONS)
+    return backtest(events, Predictor(load(shop.model)), Options(), lambda _: None, partitions=PARTITIONS)

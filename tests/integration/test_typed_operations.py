@@ -9,13 +9,12 @@ from pathlib import Path
 import msgspec
 import polars as pl
 import pytest
-from builders import event_json, random_model
-from drilled import DAY_MS, HOUR_MS, ITEMS, PAGE, Shop, now_ms, shoppers, small_shop
+from builders import event_json
+from drilled import DAY_MS, HOUR_MS, PAGE, Shop, now_ms, shoppers, small_shop
 from typed import blocks, lines
 from workers import PATIENCE_S, final_rows
 
 from models.events_file import write_events
-from models.model_directory import save
 from schemas.topics import ACTION_OF_TOPIC
 from streams.clients import producer
 from streams.processes import Process
@@ -34,25 +33,18 @@ def test_every_block_of_the_pages_is_typed() -> None:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    save(random_model(items=ITEMS), folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def shop(kafka_home: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    with small_shop(kafka_home, tmp_path_factory.mktemp("shop"), model) as made:
+def shop(kafka_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    with small_shop(kafka_home, tmp_path_factory.mktemp("shop")) as made:
         yield made
 
 
 @pytest.mark.broker
 @pytest.mark.long
-def test_start_capacity_and_a_new_model(shop: Shop, model: Path) -> None:
+def test_start_capacity_and_a_new_model(shop: Shop) -> None:
     [start], [plan], [evaluate, _] = (blocks(PAGE, heading) for heading in ("Start", "Capacity", "A new model"))
     folder = shop.shell.folder
     for name in ("shop-model", "new-model"):
-        shutil.copytree(model, folder / name)
+        shutil.copytree(shop.model, folder / name)
     newer = [event | {"action": ACTION_OF_TOPIC[topic]} for topic, event in shoppers(0, 60, now_ms(), DAY_MS)]
     write_events(pl.DataFrame(newer), folder / "newer.parquet")
     assert "partitions" in shop.shell.type(plan)

@@ -16,7 +16,7 @@ from typed import blocks, lines
 from workers import PATIENCE_S, Worker, wait_until_committed
 
 from models.features import TIME_BINS
-from models.model_directory import save
+from models.model_directory import Model
 from models.reference import Reference
 from streams.clients import producer
 from streams.local_broker import free_ports
@@ -36,18 +36,17 @@ EMPTY = {
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made, folder = random_model(items=ITEMS), tmp_path_factory.mktemp("model")
+def model() -> Model:
+    made = random_model(items=ITEMS)
     reference = Reference(
         action=(600, 300, 100), gap=(40,) * TIME_BINS, hour=(9,) * 24, known_item=(1, 999), next_action=(6, 3, 1)
     )
     card = msgspec.structs.replace(made.card, reference=reference, trained_at_ms=1_750_000_000_000)
-    save(msgspec.structs.replace(made, card=card), folder)
-    return folder
+    return msgspec.structs.replace(made, card=card)
 
 
 @pytest.fixture(scope="module")
-def shop(kafka_home: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def shop(kafka_home: Path, model: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     with small_shop(kafka_home, tmp_path_factory.mktemp("shop"), model) as made:
         yield made
 
