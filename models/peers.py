@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
+import torch.distributed.nn.functional  # its defaults hold a group if there is one: then that never ends
 from torch import Tensor
 from torch import distributed as dist
 

@@ -1,10 +1,13 @@
 """What `tests/unit/streams/test_train_together.py` lets torchrun start: one of the processes that train together.
 
 `together.py gradients FILE` writes the gradients of one update; anything else are arguments of `nextact`. Lanes are
-shared out among threads and processes however few there are, so that a small log is enough.
+shared out among threads and processes however few there are, so that a small log is enough. Each process says at its
+end which threads of gloo it has left: one of them, as the interpreter goes down, would abort it.
 """
 
+import atexit
 import sys
+from pathlib import Path
 from unittest import mock
 
 import torch
@@ -36,8 +39,15 @@ def gradients(with_: Peers = ALONE) -> dict[str, Tensor]:
     return {name: weight.grad for name, weight in network.named_parameters() if weight.grad is not None}
 
 
+def say_what_is_left() -> None:
+    """Write the names of gloo's threads to standard error."""
+    names = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
+    print("left of gloo:", [name for name in names if "gloo" in name], file=sys.stderr)
+
+
 def main() -> None:
     """Do what the arguments say."""
+    atexit.register(say_what_is_left)
     updates._LANES_A_THREAD = LANES_A_THREAD
     if sys.argv[1] != "gradients":
         app(sys.argv[1:])

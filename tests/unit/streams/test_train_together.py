@@ -55,6 +55,7 @@ def test_two_processes_make_the_model_of_one_with_two_threads(
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert done.stderr.count("left of gloo: []") == 2
     assert done.stdout.count("events held out") == 1, "the first alone speaks"
     monkeypatch.setattr(updates, "_LANES_A_THREAD", LANES_A_THREAD)
     arguments = ["train", str(file), "--out", str(tmp_path / "one"), *map(str, options), "--threads", "2"]
