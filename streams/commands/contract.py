@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from models.state import Ints
-    from streams.contract.record import Record
+    from streams.contract.record import Record, Unreadable
     from streams.settings import Settings
 
 WRONG = 1
@@ -51,8 +51,9 @@ def check(
 ) -> None:
     """Tell which records a worker would refuse, drop as sent twice or take too late, or find on the wrong partition.
 
-    Ends with code 1 if there are any, and sends nothing. NEXTACT_PARTITIONS and the limits of the settings hold, as for
-    a worker. A line that is an event has no key: that producers key it by user_id is taken for granted then.
+    Ends with code 1 if there are any, with 2 if there is nothing to check, and sends nothing. NEXTACT_PARTITIONS and
+    the limits of the settings hold, as for a worker. A line that is an event has no key: that producers key it by
+    user_id is taken for granted then.
 
     Example:  nextact contract check events.jsonl
     """
@@ -64,6 +65,7 @@ def check(
 
     from streams.contract import words
     from streams.contract.check import Check, Finding
+    from streams.errors import SettingsError, TopicsEmpty
     from streams.progress import counting
     from streams.settings import read_settings
 
@@ -79,6 +81,10 @@ def check(
                     kept[finding.kind, finding.code] += 1
                     shown.append(finding)
             report(checking.counts.records)
+    if not checking.counts.records:
+        if file is None:
+            raise TopicsEmpty(f"{', '.join(topic or ())}: the broker has no record there: nothing was checked")
+        raise SettingsError(f"{file}: no line stands there: nothing was checked")
     if as_json:
         typer.echo(json.encode(words.as_json(checking.counts, shown)).decode())
     else:
@@ -96,7 +102,7 @@ def check(
 @contextmanager
 def _source(
     settings: "Settings", file: Path | None, topics: list[str] | None, last: int | None, as_topic: str | None
-) -> "Iterator[Iterator[Record]]":
+) -> "Iterator[Iterator[Record | Unreadable]]":
     from schemas.topics import INPUTS
     from streams.errors import SettingsError
 

@@ -20,7 +20,7 @@ from schemas.events import Event, Limits, Reason, Rejected, decode_event
 from schemas.partitioner import partition
 from schemas.topics import INPUTS
 from streams.contract.lines import names_of_fields
-from streams.contract.record import Place, Record
+from streams.contract.record import Place, Record, Unreadable
 from streams.user_rows import PartitionRows
 
 SECONDS_END = 100_000_000_000
@@ -33,6 +33,7 @@ _decode = msgspec.json.Decoder(Event).decode
 class Kind(StrEnum):
     """What is wrong with a record."""
 
+    UNREADABLE = "unreadable"
     REJECTED = "rejected"
     DOUBLED = "doubled"
     LATE = "late"
@@ -50,7 +51,7 @@ class Finding(NamedTuple):
     """One thing that is wrong with one record."""
 
     kind: Kind
-    code: str  # the reason of a refusal, or what becomes of the record
+    code: str  # why it is unreadable, the reason of a refusal, or what becomes of the record
     place: Place
     detail: str = ""
     first: Place | None = None  # where the event stood before
@@ -93,11 +94,14 @@ class Check:
         self._seen: dict[int, tuple[Place, int]] = {}  # where and with which time each event stood first
         self._arrived = 0
 
-    def feed(self, records: Sequence[Record]) -> list[Finding]:
+    def feed(self, records: Sequence[Record | Unreadable]) -> list[Finding]:
         """Return what is wrong with the next records, in their order."""
         events: list[tuple[Record, Event]] = []
         found: list[Finding] = []
         for record in records:
+            if isinstance(record, Unreadable):
+                found.append(Finding(Kind.UNREADABLE, record.code, record.place, record.why))
+                continue
             verdict = self._decoded(record)
             if isinstance(verdict, Rejected):
                 detail = verdict.detail + _meant(verdict, record.value)

@@ -10,8 +10,7 @@ import msgspec
 
 from schemas.cloudevents import Headers
 from schemas.topics import INPUTS
-from streams.contract.record import Place, Record
-from streams.errors import SettingsError
+from streams.contract.record import FOREIGN_TOPIC, NO_RECORD, Place, Record, Unreadable
 from streams.replay import TOPIC_OF_ACTION
 
 ACTION = "action"
@@ -34,8 +33,12 @@ class _Line(msgspec.Struct):
     headers: list[Any] = []  # pairs of a name and base64, or as kcat has them: names and texts in turns
 
 
-def records(lines: Iterable[bytes], name: str, topic: str | None = None, prefix: str = "") -> Iterator[Record]:
+def records(
+    lines: Iterable[bytes], name: str, topic: str | None = None, prefix: str = ""
+) -> Iterator[Record | Unreadable]:
     """Yield what stands in lines, one record each; empty lines are left out.
+
+    A record whose topic, key or headers cannot be told is unreadable.
 
     Args:
         lines: of a file.
@@ -43,11 +46,10 @@ def records(lines: Iterable[bytes], name: str, topic: str | None = None, prefix:
         topic: what lines are taken to be for that name no topic of ours (name without prefix).
         prefix: of the topics that lines may name.
 
-    Raises:
-        SettingsError: a line is a record whose topic, key or headers cannot be told.
-
     >>> [r.topic for r in records([b'{"user_id":"u"}', b'{"topic":"clicks","key":"u","value":null}'], "f")]
     ['views', 'clicks']
+    >>> [r.code for r in records([b'{"topic":"carts","key":"u","value":null}'], "f")]
+    ['foreign_topic']
     """
     for number, line in enumerate(lines, 1):
         text, place = line.strip(b"\r\n"), Place(name, number)
@@ -60,21 +62,21 @@ def records(lines: Iterable[bytes], name: str, topic: str | None = None, prefix:
             yield Record(place, _topic_of_action(fields) or topic or INPUTS[0], text, keyed=False)
 
 
-def _record(text: bytes, place: Place, topic: str | None, prefix: str) -> Record:
+def _record(text: bytes, place: Place, topic: str | None, prefix: str) -> Record | Unreadable:
     try:
         line = msgspec.json.decode(text, type=_Line)
+        sent_to = _topic(line, topic, prefix)
+        if sent_to is None:
+            return Unreadable(place, FOREIGN_TOPIC, f"topic {line.topic!r} is none of {', '.join(INPUTS)}")
         key = line.key_base64 if line.key is None else line.key.encode()
-        return Record(place, _topic(line, topic, prefix), _value(line), key, _headers(line.headers), line.partition)
+        return Record(place, sent_to, _value(line), key, _headers(line.headers), line.partition)
     except (msgspec.MsgspecError, UnicodeError, ValueError) as error:
-        raise SettingsError(f"{place} is no record that can be checked: {error}") from None
+        return Unreadable(place, NO_RECORD, str(error))
 
 
-def _topic(line: _Line, given: str | None, prefix: str) -> str:
+def _topic(line: _Line, given: str | None, prefix: str) -> str | None:
     named = (line.topic or "").removeprefix(prefix)
-    found = named if named in INPUTS else given or (None if line.topic else INPUTS[0])
-    if found is None:
-        raise ValueError(f"topic {line.topic} is none of {', '.join(INPUTS)}: say --as which it is checked as")
-    return found
+    return named if named in INPUTS else given or (None if line.topic else INPUTS[0])
 
 
 def _value(line: _Line) -> bytes | None:
@@ -87,10 +89,13 @@ def _value(line: _Line) -> bytes | None:
 
 
 def _headers(found: list[Any]) -> Headers:
-    if all(isinstance(each, list) for each in found):
-        return msgspec.convert(found, list[tuple[str, bytes | None]])
-    flat = msgspec.convert(found, list[str])
-    return [(name, text.encode()) for name, text in zip(flat[::2], flat[1::2], strict=True)]
+    try:
+        if all(isinstance(each, list) for each in found):
+            return msgspec.convert(found, list[tuple[str, bytes | None]])
+        flat = msgspec.convert(found, list[str])
+        return [(name, text.encode()) for name, text in zip(flat[::2], flat[1::2], strict=True)]
+    except (msgspec.MsgspecError, ValueError):
+        raise ValueError("headers are no pairs of a name and a value") from None
 
 
 def _topic_of_action(fields: dict[str, msgspec.Raw]) -> str | None:

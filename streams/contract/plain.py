@@ -22,6 +22,7 @@ _PLAIN = (
     (rf"Expected `str` of length >= 1{_AT}", "{field} is empty"),
     (rf"Expected `str` of length <= (?P<most>\d+){_AT}", "{field} has more than {most} characters"),
     (rf"Expected `\w+` >= (?P<least>\S+?)(\.0)?{_AT}", "{field} is less than {least}"),
+    (rf"Invalid base64 encoded string{_AT}", "{field} is no base64"),
     (rf"Number out of range{_AT}", "{field} is too large a number"),
     (r"Input data was truncated", "the JSON ends in the middle"),
     (r"JSON is malformed: (?P<why>.+) \(byte (?P<byte>\d+)\)", "this is no JSON from byte {byte} on: {why}"),

@@ -1,4 +1,4 @@
-"""A record to be checked, and where it stands."""
+"""A record to be checked, and where it stands; or what stands there in its place."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -36,3 +36,15 @@ class Record:
     headers: Headers = ()
     partition: int | None = None  # where it stands; None: not known
     keyed: bool = True  # False: only the value is known, and its key is taken to be right
+
+
+FOREIGN_TOPIC, NO_RECORD = "foreign_topic", "no_record"
+"""Why a line cannot be checked."""
+
+
+class Unreadable(NamedTuple):
+    """A line that is a record, and does not tell what would be sent where."""
+
+    place: Place
+    code: str  # FOREIGN_TOPIC or NO_RECORD
+    why: str

@@ -11,6 +11,7 @@ from schemas.reasons import MEANINGS
 from streams.contract.check import COUNTED_TWICE, DROPPED, OTHER_TIME, Counts, Finding, Kind
 from streams.contract.lines import ACTION
 from streams.contract.plain import plain
+from streams.contract.record import FOREIGN_TOPIC
 from streams.replay import TOPIC_OF_ACTION
 
 _NAMES = {kind: kind.value.replace("_", " ") for kind in Kind}
@@ -26,7 +27,7 @@ def said(finding: Finding) -> str:
     """Return what is the case with the record."""
     first = "one before" if finding.first is None else str(finding.first)
     match finding.kind:
-        case Kind.REJECTED:
+        case Kind.REJECTED | Kind.UNREADABLE:
             return plain(finding.detail)
         case Kind.WRONG_PARTITION:
             return f"it stands on partition {finding.stands} and murmur2 puts its key on {finding.belongs}"
@@ -44,6 +45,10 @@ def said(finding: Finding) -> str:
 def advice(finding: Finding) -> str:
     """Return what to do about it."""
     match finding.kind:
+        case Kind.UNREADABLE:
+            if finding.code == FOREIGN_TOPIC:
+                return "leave it out, or say --as which of them it is checked as"
+            return "write records as tail --json or kcat -J do, or the event alone"
         case Kind.REJECTED:
             return MEANINGS[Reason(finding.code)].advice
         case Kind.WRONG_PARTITION:
@@ -60,14 +65,11 @@ def advice(finding: Finding) -> str:
 
 
 def _code(finding: Finding) -> str:
-    return f", {finding.code}" if finding.kind in (Kind.REJECTED, Kind.DOUBLED) else ""
+    return f", {finding.code}" if finding.kind in (Kind.UNREADABLE, Kind.REJECTED, Kind.DOUBLED) else ""
 
 
 def summary(counts: Counts) -> Iterator[str]:
     """Yield what was found in all, in lines."""
-    if not counts.records:
-        yield "0 records: nothing was checked"
-        return
     wrong = [f"{number:,} {_NAMES[Kind(kind)]}, {code}" for (kind, code), number in sorted(counts.findings.items())]
     yield f"{counts.records:,} records, {counts.accepted:,} accepted: " + ("; ".join(wrong) or "nothing is wrong")
     if counts.keyless and not counts.accepted:

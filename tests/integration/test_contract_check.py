@@ -78,6 +78,7 @@ def test_good_topic_is_good_and_what_cannot_be_read_is_one_line(settings: Settin
     for arguments, words in (
         (("--topic", "churn-risk"), "events come in views"),
         (("--topic", "carts"), "none of our topics"),
+        (("--topic", "clicks"), "nothing was checked"),
     ):
         result = check(settings, *arguments)
         assert (result.returncode, words in result.stderr) == (2, True)

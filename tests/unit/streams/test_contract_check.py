@@ -1,5 +1,6 @@
 """`nextact contract check`: every mistake is named, with the worker's own verdicts, where it stands."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -25,9 +26,8 @@ from streams.cli import app
 from streams.commands.contract import WRONG
 from streams.contract.check import Check, Finding, Kind
 from streams.contract.lines import records
-from streams.contract.record import Place, Record
+from streams.contract.record import Place, Record, Unreadable
 from streams.contract.words import line, summary
-from streams.errors import SettingsError
 from streams.letter_lines import json_line as letter_line
 from streams.letters import Found
 from streams.pipeline import Origin
@@ -39,7 +39,7 @@ PARTITIONS = 8
 LIMITS = Limits()
 
 
-def check(found: list[Record], **options: Any) -> tuple[list[Finding], Check]:
+def check(found: Sequence[Record | Unreadable], **options: Any) -> tuple[list[Finding], Check]:
     checking = Check(LIMITS, NOW_MS, PARTITIONS, **options)
     return checking.feed(found), checking
 
@@ -92,6 +92,8 @@ def one_of_each() -> list[tuple[dict[str, Any], str]]:
         (line("wrong partition", event_id="p")[0] | {"partition": (partition(b"ann", 8) + 1) % 8}, "wrong partition"),
         (line("", event_id="q")[0] | {"partition": partition(b"ann", 8)}, ""),
         line("odd time", event_id="s", user_id="sue", key="sue", ts_ms=now_ms // 1000),
+        (line("", event_id="r")[0] | {"topic": "carts"}, "unreadable, foreign_topic"),
+        (line("", event_id="r")[0] | {"key": 7}, "unreadable, no_record"),
     ]
 
 
@@ -132,7 +134,12 @@ def test_mistake_is_told_in_plain_words(line: str, said: str) -> None:
 def test_what_holds_no_events_is_told(tmp_path: Path) -> None:
     pretty = msgspec.json.format(f"[{sent()}]".encode(), indent=2)
     assert "no line is an event: each must be one" in run("-", stdin=pretty).output
-    assert "0 records: nothing was checked" in run("-", stdin=b"\n").output
+    empty = tmp_path / "empty.jsonl"
+    empty.write_bytes(b"\n\n")
+    for arguments in ((str(empty),), (str(empty), "--json"), ("-",)):
+        result = run(*arguments, stdin=b"")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr == f"error: {arguments[0]}: no line stands there: nothing was checked\n"
     assert "not read" not in run("-", stdin=sent(action="purchase").encode()).output
 
 
@@ -152,7 +159,7 @@ def test_file_with_one_of_each_mistake_has_every_one_named_with_its_line(tmp_pat
     for reason in Reason:
         assert f"rejected, {reason.value}: " in result.output
     assert not set("`$") & set(result.output), "a parser's words are not plain"
-    assert f"{len(lines)} records, {len(lines) - len(Reason)} accepted" in result.output
+    assert f"{len(lines)} records, {len(lines) - len(Reason) - 2} accepted" in result.output
 
     result = run(str(path), "--json", environment=items)
     assert result.exit_code == WRONG
@@ -186,10 +193,22 @@ def test_good_file_ends_with_0_and_what_cannot_be_checked_with_2(tmp_path: Path)
         result = run(*arguments)
         assert result.exit_code == 2
         assert words in result.output
+
+
+def test_foreign_line_is_a_finding_among_the_others(tmp_path: Path) -> None:
     strange = tmp_path / "strange.jsonl"
-    strange.write_bytes(b'{"topic":"carts","key":"u","value":{}}\n')
+    lines = b"{", b'{"topic":"carts\\u001b","key":"u","value":{}}', b'{"value":1,"key":7}', event_json(), b'{"a":1}'
+    strange.write_bytes(b"\n".join(lines))
     result = run(str(strange))
-    assert (result.exit_code, "strange.jsonl:1" in result.output, "--as" in result.output) == (2, True, True)
+    assert result.exit_code == WRONG
+    named = [each.removeprefix(f"{strange}:") for each in result.output.splitlines() if each.startswith(str(strange))]
+    assert [each.rpartition(":")[0].split(":")[0] for each in named] == ["1", "2", "3", "5"]
+    assert named[1].startswith("2: unreadable, foreign_topic: topic 'carts\\x1b' is none of views, clicks, purchases; ")
+    assert "--as" in named[1]
+    assert named[2].startswith("3: unreadable, no_record: key is a whole number, and must be text; ")
+    assert "5 records, 1 accepted: " in result.output
+    told = msgspec.json.decode(run(str(strange), "--json").stdout)
+    assert told["unreadable"] == {"foreign_topic": 1, "no_record": 1}
     assert "carts" not in run(str(strange), "--as", "views").output
 
 
@@ -293,13 +312,21 @@ def test_items_are_unknown_only_where_the_model_is_asked() -> None:
 # -- lines
 
 
+def told(lines: Iterable[bytes], **options: str) -> list[Record]:
+    """Records, all of which can be read."""
+    found = list(records(lines, "f", **options))
+    readable = [each for each in found if isinstance(each, Record)]
+    assert readable == found
+    return readable
+
+
 def test_lines_of_other_commands_and_of_kcat_are_read_back() -> None:
     value, headers = event_json(user="z\u00fc"), (("ce_source", b"/\xff"), ("null", None))
     message = Message("clicks", 3, 7, 0, "z\u00fc".encode(), value)
     found = Found(letter(b"\xff", b"\xfe", topic="shop.views", headers=headers), 0)
     kcat = {"topic": "shop.purchases", "partition": 2, "offset": 5, "ts": 1, "broker": 0, "key": "u", "payload": "{}"}
     lines = [tail_line(message), letter_line(found), msgspec.json.encode(kcat | {"headers": ["a", "b"]}).decode()]
-    one, two, three = records([each.encode() + b"\n" for each in lines], "f", prefix="shop.")
+    one, two, three = told([each.encode() + b"\n" for each in lines], prefix="shop.")
     assert (one.topic, one.key, one.partition, one.keyed) == ("clicks", message.key, 3, True)
     assert msgspec.json.decode(one.value or b"") == msgspec.json.decode(value)
     assert (two.topic, two.key, two.value, tuple(two.headers)) == ("views", b"\xfe", b"\xff", headers)
@@ -318,23 +345,27 @@ def test_lines_of_other_commands_and_of_kcat_are_read_back() -> None:
     ],
 )
 def test_any_other_line_is_an_event_as_it_will_be_sent(text: bytes, topic: str) -> None:
-    [found] = records([text], "f", "clicks")
+    [found] = told([text], topic="clicks")
     assert (found.topic, found.value, found.keyed) == (topic, text, False)
 
 
 @pytest.mark.parametrize(
-    "text",
-    [b'{"value":1,"key":7}', b'{"value":"x","headers":["a"]}', b'{"value":1,"headers":[["a"]]}', b'{"payload":3}'],
+    ("text", "why"),
+    [
+        (b'{"value":1,"key":7}', "key is a whole number, and must be text"),
+        (b'{"value":"x","headers":["a"]}', "headers are no pairs of a name and a value"),
+        (b'{"value":1,"headers":[["a"]]}', "headers are no pairs of a name and a value"),
+        (b'{"payload":3}', "payload is a whole number, and must be text"),
+        (b'{"value_base64":"?"}', "value_base64 is no base64"),
+    ],
 )
-def test_record_that_cannot_be_told_ends_the_check_with_its_line(text: bytes) -> None:
-    with pytest.raises(SettingsError, match="f:2"):
-        list(records([b"{}", text], "f"))
+def test_record_that_cannot_be_told_is_a_finding_of_its_line(text: bytes, why: str) -> None:
+    found, checking = check(list(records([b"{}", text, text], "f")))
+    assert kinds(found) == [("rejected", "missing_field", 1), *(("unreadable", "no_record", k) for k in (2, 3))]
+    assert f"f:2: unreadable, no_record: {why}; " in line(found[1])
+    assert checking.counts.records == 3
 
 
 @given(st.binary())
 def test_no_line_is_a_bug(text: bytes) -> None:
-    try:
-        found = list(records([text], "f"))
-    except SettingsError:
-        return
-    check(found)
+    check(list(records([text], "f")))
