@@ -14,6 +14,7 @@ INPUTS = ("views", "clicks", "purchases")
 """Topics of events; the index in this tuple is the code of the action."""
 
 ACTION_OF_TOPIC = {"views": "view", "clicks": "click", "purchases": "purchase"}
+TOPIC_OF_ACTION = {action: topic for topic, action in ACTION_OF_TOPIC.items()}
 
 NEXT_ACTIONS = "next-actions"
 RECOMMENDATIONS = "recommendations"

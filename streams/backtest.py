@@ -16,12 +16,12 @@ from models.scoring import Forecast, NextActionScore, score_next_actions
 from schemas.cloudevents import Headers
 from schemas.outputs import NextAction
 from schemas.partitioner import partition
-from schemas.topics import NEXT_ACTIONS
+from schemas.topics import NEXT_ACTIONS, TOPIC_OF_ACTION
 from streams.fetched import in_columns
 from streams.options import Options
 from streams.outputs import Output
 from streams.pipeline import Origin, process
-from streams.replay import TOPIC_OF_ACTION, messages
+from streams.replay import messages
 from streams.user_rows import UserRows
 
 Report = Callable[[int], None]

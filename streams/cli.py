@@ -33,6 +33,7 @@ from streams.commands import (
     worker,
 )
 from streams.errors import NextactError
+from streams.extras import missed
 
 USAGE_ERROR = 2
 _UsageError = typer.BadParameter.__mro__[1]  # typer has no name for it, and carries a click of its own
@@ -81,6 +82,8 @@ def _explained(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, _UsageError):
         return _of_usage(error)
+    if isinstance(error, ModuleNotFoundError):
+        return missed(error)
     refused = getattr(sys.modules.get("kafka.errors"), "AuthorizationError", None)
     if refused is not None and isinstance(error, refused):
         return f"this user lacks a right ({error}): add ACLs for it: docs/operations.md has the list"

@@ -9,7 +9,7 @@ import msgspec
 import polars as pl
 
 from schemas.events import Event
-from schemas.topics import ACTION_OF_TOPIC, physical_name
+from schemas.topics import TOPIC_OF_ACTION, physical_name
 from streams.clients import producer
 from streams.delivery import Delivery
 from streams.errors import SettingsError
@@ -19,7 +19,6 @@ from streams.topics import CREATE_FOR_REPLAY, check_topics, retention_ms
 
 MAX_SPEED = float("inf")
 PROGRESS_EVERY = 500
-TOPIC_OF_ACTION = {action: topic for topic, action in ACTION_OF_TOPIC.items()}
 
 _NAP_S = 0.002
 _FIELDS = Event.__struct_fields__

@@ -11,10 +11,10 @@ import msgspec
 from models.simulator import Shop
 from models.simulator import simulate as shoppers
 from models.simulator.shopper import Observed
-from schemas.topics import physical_name
+from schemas.topics import TOPIC_OF_ACTION, physical_name
 from streams.clients import producer
 from streams.delivery import Delivery
-from streams.replay import TOPIC_OF_ACTION, Report, Sent
+from streams.replay import Report, Sent
 from streams.rights import SENDER
 from streams.settings import Settings
 from streams.topics import check_topics

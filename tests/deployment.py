@@ -10,13 +10,14 @@ import typer.main
 import yaml
 
 from streams.cli import app
+from streams.extras import NOT_FOR_WORKERS
 from streams.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
-WITHOUT = ("torch", "polars")
+WITHOUT = NOT_FOR_WORKERS
 """Packages that the worker's image leaves out."""
 
 

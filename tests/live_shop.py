@@ -14,9 +14,8 @@ from kafka import KafkaProducer
 
 from models.simulator import Shop, simulate
 from schemas.partitioner import partition
-from schemas.topics import physical_name
+from schemas.topics import TOPIC_OF_ACTION, physical_name
 from streams.clients import producer
-from streams.replay import TOPIC_OF_ACTION
 from streams.settings import Settings, read_settings
 
 Event: TypeAlias = dict[str, Any]

@@ -9,9 +9,8 @@ from typing import Any
 import msgspec
 
 from schemas.cloudevents import Headers
-from schemas.topics import INPUTS
+from schemas.topics import INPUTS, TOPIC_OF_ACTION
 from streams.contract.record import FOREIGN_TOPIC, NO_RECORD, Place, Record, Unreadable
-from streams.replay import TOPIC_OF_ACTION
 
 ACTION = "action"
 """A field of EVENTS files: which topic a line is for."""

@@ -8,11 +8,11 @@ from typing import Any
 from models.state import RING
 from schemas.events import Event, Reason
 from schemas.reasons import MEANINGS
+from schemas.topics import TOPIC_OF_ACTION
 from streams.contract.check import COUNTED_TWICE, DROPPED, OTHER_TIME, Counts, Finding, Kind
 from streams.contract.lines import ACTION
 from streams.contract.plain import plain
 from streams.contract.record import FOREIGN_TOPIC
-from streams.replay import TOPIC_OF_ACTION
 
 _NAMES = {kind: kind.value.replace("_", " ") for kind in Kind}
 _MOST_FIELDS = 10

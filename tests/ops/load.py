@@ -15,9 +15,8 @@ from kafka.errors import KafkaTimeoutError
 from models.simulator import Shop, simulate
 from models.simulator.shopper import Observed
 from schemas.partitioner import partition
-from schemas.topics import physical_name
+from schemas.topics import TOPIC_OF_ACTION, physical_name
 from streams.clients import producer
-from streams.replay import TOPIC_OF_ACTION
 from streams.settings import Settings
 
 SHOP = Shop(users=1000, items=100, sessions_per_day=300.0, sessions_per_life=4.0)

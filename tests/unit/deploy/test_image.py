@@ -8,8 +8,10 @@ import tomllib
 from collections.abc import Iterator
 from importlib.metadata import requires
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
 from deployment import DEPLOY, DOCKERFILE, ROOT, WITHOUT, check_settings, instructions, parse, tool
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -17,6 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from models.model_directory import save
 from streams.benchmark.workload import random_model
+from streams.cli import app
 from streams.health import Health, serve
 from streams.local_broker import free_ports
 
@@ -113,23 +116,84 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["worker", "topics create", "tail views", "dead-letters list", "dead-letters replay --all"],
-)
-def test_commands_of_the_worker_image_need_nothing_that_it_leaves_out(command: str, model: Path) -> None:
+def in_the_worker_image(command: str, model: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command without what the image leaves out, and where no broker answers."""
     block = f"import sys; sys.modules.update(dict.fromkeys({WITHOUT}))"  # None: an import of it fails
     address = f"127.0.0.1:{free_ports(1)[0]}"
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("KAFKA_", "NEXTACT_"))}
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", f"{block}; from streams.cli import app; app({command.split()})"],
         env=kept | {"KAFKA_BOOTSTRAP_SERVERS": address, "NEXTACT_MODEL": str(model)},
         capture_output=True,
         text=True,
         cwd=ROOT,
+        timeout=60,
     )
+
+
+ASKS_A_BROKER = {
+    "worker": "",
+    "topics create": "",
+    "tail": "views",
+    "dead-letters list": "",
+    "dead-letters replay": "--all",
+    "contract check": "--topic views",
+}
+"""What works in the worker's image, but for `plan`."""
+
+NEEDS_MORE = {
+    "demo": "",
+    "topics save": "e.parquet",
+    "simulate": "",
+    "replay": "e.parquet",
+    "train": "e.parquet --out m",
+    "evaluate": "m e.parquet --task churn",
+    "report": "m e.parquet --out r.html",
+    "compare": "e.parquet",
+    "backtest": "m e.parquet --out o",
+    "user explain": "ann --kafka",
+    "user show": "ann --kafka",
+    "convert": "cdnow e.txt --out e.parquet",
+}
+"""What ends with one line there."""
+
+NOT_TRIED = {"plan": "asks nobody", "broker": "starts one", "benchmark": "starts brokers, and needs what measures"}
+
+
+def named() -> set[str]:
+    """The names of all commands, those of benchmark as one."""
+    root: Any = typer.main.get_command(app)
+    groups = {name: getattr(each, "commands", {}) for name, each in root.commands.items()}
+    groups["benchmark"] = {}
+    return {f"{name} {each}".strip() for name, commands in groups.items() for each in commands or [""]}
+
+
+def test_every_command_is_tried_in_the_worker_image() -> None:
+    assert named() == set(ASKS_A_BROKER) | set(NEEDS_MORE) | set(NOT_TRIED)
+    works, _, there = (DEPLOY / "README.md").read_text().partition("- **Small.**")[2].partition("work there")
+    lacks = there.partition("end with code 2")[0]
+    assert {"plan"} | {name.removesuffix(" list").removesuffix(" replay") for name in ASKS_A_BROKER} == quoted(works)
+    assert quoted(lacks) == {name.partition(" ")[0] if name.startswith("user") else name for name in NEEDS_MORE}
+
+
+def quoted(text: str) -> set[str]:
+    return set(re.findall(r"`([^`]+)`", text))
+
+
+@pytest.mark.parametrize(("command", "more"), ASKS_A_BROKER.items(), ids=ASKS_A_BROKER)
+def test_commands_of_the_worker_image_need_nothing_that_it_leaves_out(command: str, more: str, model: Path) -> None:
+    done = in_the_worker_image(f"{command} {more}", model)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert "connection refused" in done.stderr  # so far it came, and the worker with its model loaded
+
+
+@pytest.mark.parametrize(("command", "more"), NEEDS_MORE.items(), ids=NEEDS_MORE)
+def test_other_commands_say_what_the_worker_image_leaves_out(command: str, more: str, model: Path) -> None:
+    done = in_the_worker_image(f"{command} {more}", model)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert re.match(
+        r"error: this needs (polars|torch), which the worker's image leaves out: use the image", done.stderr
+    )
 
 
 @pytest.fixture
