@@ -98,6 +98,8 @@ def test_every_command_works_with_a_password_over_tls_and_no_more_rights_than_th
     worker = broker.user("worker", worker_rights(prefix))
     reader = broker.user("reader", [(TOPIC, prefix, READ)])
     dead = f"{prefix}dead-letters"
+    checker = broker.user("checker", [(TOPIC, inputs[0], READ)])
+    asker = broker.user("asker", [(TOPIC, f"{prefix}nextact-users-changelog", READ)])
     operator = broker.user("operator", [(TOPIC, name, each) for name in (*inputs, dead) for each in (READ, WRITE)])
 
     made = nextact(settings, maker, "topics", "create")
@@ -130,6 +132,12 @@ def test_every_command_works_with_a_password_over_tls_and_no_more_rights_than_th
         sent = nextact(settings, operator, "dead-letters", "replay", "--all", "--even-if-refused", "--json")
         assert json.loads(sent.stdout)["sent"] == 1, sent
         running.wait_until_handled(53)
+
+        checked = nextact(settings, checker, "contract", "check", "--topic", "views", "--json")
+        assert json.loads(checked.stdout)["rejected"] == {"not_json": 2}, checked
+        for what in ("show", "explain"):
+            told = nextact(settings, asker, "user", what, "u", "--kafka", "--json")
+            assert (told.returncode, told.stderr) == (0, ""), told
     assert running.code == 0
     assert PASSWORD not in (tmp_path / "log").read_text()
 
@@ -257,6 +265,8 @@ def test_certificate_of_the_client_lets_in_and_without_it_one_line_asks_for_it(
         (("worker",), "nextact-users-changelog", ("WRITE on {}nextact-users-changelog",)),
         (("worker",), "group", ("READ on group {}nextact",)),
         (("tail", "views"), "views", ("READ on {}views",)),
+        (("contract", "check", "--topic", "clicks"), "clicks", ("READ on {}clicks",)),
+        (("user", "show", "u", "--kafka"), "nextact-users-changelog", ("READ on {}nextact-users-changelog",)),
         (("simulate", "--events", "9"), "clicks", ("WRITE on {}clicks",)),
         (("dead-letters", "list"), "dead-letters", ("READ on {}dead-letters",)),
         (("dead-letters", "replay", "--all"), "dead-letters", ("WRITE on {0}dead-letters", "READ on {0}dead-letters")),
