@@ -107,10 +107,10 @@ _BECAME = (
         [Query(f"{rate('nextact_rejected_total', by='reason')} > 0", "{{reason}}")],
         "eps",
         About(
-            "Records that went to dead-letters each second, by reason.",
+            "Records that went to dead-letters each second, by what of them is wrong.",
             "none.",
-            "the reason is the producer's mistake: docs/contract.md explains each, nextact contract check finds them"
-            " before they are sent.",
+            "it is the producer's mistake: nextact dead-letters list has the reason of each record, docs/contract.md"
+            " explains it, nextact contract check finds it before it is sent.",
             "NextactRejects",
         ),
         width=8,

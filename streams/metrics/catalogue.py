@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from models.churn import BANDS
 from models.state import ACTIONS
-from schemas.events import Reason
 from schemas.topics import DEAD_LETTERS, INPUTS, OUTPUTS
+from streams.metrics.refusals import REFUSALS, in_words
 from streams.slate_json import REASONS
 
 Kind: TypeAlias = Literal["counter", "gauge", "histogram", "info"]
@@ -67,9 +67,9 @@ GROUPS: Mapping[str, tuple[Described, ...]] = {
         Described(
             "nextact_rejected_total",
             "counter",
-            "records refused, which are in `dead-letters`",
+            f"records refused, by kind of reason; each is in `dead-letters` with the reason itself: {in_words()}",
             "under 0.1 % of the records",
-            {"topic": INPUTS, "reason": tuple(Reason)},
+            {"topic": INPUTS, "reason": tuple(REFUSALS)},
         ),
         Described(
             "nextact_late_total",

@@ -1,6 +1,5 @@
 """The metrics as a page to read, `docs/metrics.md`."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from schemas.rules import table
@@ -35,9 +34,4 @@ def _labels(described: Described) -> str:
 
 
 def _label(name: str, values: tuple[str, ...]) -> str:
-    return f"`{name}`: {', '.join(_named(values))}" if values else f"`{name}`"
-
-
-def _named(values: tuple[str, ...]) -> Iterator[str]:
-    """Yield a few values as they are; of many, that they are listed elsewhere."""
-    yield from values if len(values) < 10 else ("[as in the contract](contract.md#records-that-are-refused)",)
+    return f"`{name}`: {', '.join(values)}" if values else f"`{name}`"

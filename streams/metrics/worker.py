@@ -25,6 +25,7 @@ from streams.metrics.catalogue import CATALOGUE, OUTCOMES, SLATE_SOURCES, STAGES
 from streams.metrics.drift import Drift
 from streams.metrics.figures import baseline_loss, figures
 from streams.metrics.histogram import ChunkHistogram
+from streams.metrics.refusals import REFUSED_AS
 from streams.metrics.scorecard import Scorecard
 from streams.outputs import Outputs
 from streams.pipeline import Result
@@ -146,7 +147,7 @@ class Metrics:
         self._events["duplicate"].inc(tally.duplicates)
         self._events["redelivered"].inc(tally.redelivered)
         for (topic, reason), number in result.rejected.items():
-            self._rejected.labels(topic, reason).inc(number)
+            self._rejected.labels(topic, REFUSED_AS[reason]).inc(number)
         self._late.inc(tally.late)
         self._reordered.inc(tally.reordered)
         self._published(result.outputs)
