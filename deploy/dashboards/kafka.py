@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.models.common import StackingMode
 
 from deploy.dashboards.board import Board, Section
-from deploy.dashboards.panels import PLAIN, About, Query, above, bars, number, series
+from deploy.dashboards.panels import NEWLY_STARTED, PLAIN, About, Query, above, bars, number, series
 from deploy.dashboards.promql import SHOWN, of, or_0, rate, share
 
 _WAITING = f"max by (topic) ({of('nextact_group_lag_records')})"
@@ -120,6 +120,7 @@ _WAITS = (
             "a level above 0: partitions without an owner, or a worker whose fetching is stuck.",
             "NextactWorkerStuck",
         ),
+        above(10_000, 100_000),
         width=8,
     ),
     series(
@@ -132,6 +133,7 @@ _WAITS = (
             "steps that nobody made are rebalances: a worker fell out, its log says why.",
             "NextactWorkerRestarts",
         ),
+        ((None, "red"), (1, "green")),
         width=8,
         stacked=StackingMode.NORMAL,
     ),
@@ -148,6 +150,7 @@ _RECOVERY = (
             "one worker again and again: it is the one that falls out.",
             "NextactWorkerRestarts",
         ),
+        above(3, 10),
         width=8,
     ),
     series(
@@ -178,6 +181,7 @@ _RECOVERY = (
             "a slope that is flat: a slow broker or network.",
             "NextactRecoveryLong",
         ),
+        above(1, 10_000_000),
         width=8,
     ),
     series(
@@ -203,10 +207,11 @@ _RECOVERY = (
         "short",
         About(
             "Changelog records that each worker has read since it was started.",
-            "its share of the users, or a little more.",
+            "its share of the users, or a little more; 60 million take five minutes.",
             "many times the users: the changelog is not compacted, see its min.cleanable.dirty.ratio.",
             "NextactRecoveryLong",
         ),
+        above(10_000_000, 60_000_000),
         width=8,
     ),
     bars(
@@ -215,10 +220,11 @@ _RECOVERY = (
         "s",
         About(
             "Time since each worker was started.",
-            "since your last release.",
+            "since your last release; orange in the first hour.",
             "one much shorter than the others was restarted: its last lines before say why.",
             "NextactWorkerDown",
         ),
+        NEWLY_STARTED,
         width=8,
     ),
 )
@@ -230,12 +236,12 @@ _STATE = (
         "short",
         About(
             "Users in memory of each worker.",
-            "even shares.",
+            "even shares, below the lines: 1.9 million and the program are the 2 GiB that the chart allows.",
             "one with twice the others' owns twice their partitions, or keys are not spread: murmur2.",
             "NextactWorkerRestarts",
         ),
+        above(1_500_000, 1_900_000),
         width=10,
-        stacked=StackingMode.NORMAL,
     ),
     series(
         "State in memory",
@@ -243,12 +249,12 @@ _STATE = (
         "bytes",
         About(
             "Memory of rows and their index by worker.",
-            "grows with users, by 0.8 KB each.",
+            "grows with users, by 0.8 KB each; 1.5 GiB, the red line, and the program are the chart's 2 GiB.",
             "nextact plan says how much a worker needs: more workers share it.",
             "NextactRecoveryLong",
         ),
+        above(1.2 * 2**30, 1.5 * 2**30),
         width=10,
-        stacked=StackingMode.NORMAL,
     ),
     number(
         "Memory of a user",
@@ -286,6 +292,7 @@ _STATE = (
             "0 while events come: rows are not written, recovery would lose them; keep the log, restart the worker.",
             "NextactRecoveryLong",
         ),
+        ((None, "red"), (1, "green"), (600, "orange")),
     ),
 )
 

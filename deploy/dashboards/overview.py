@@ -2,8 +2,9 @@
 
 from deploy.dashboards.board import ALERTS, Board, Section
 from deploy.dashboards.panels import (
-    PLAIN,
+    NEWLY_STARTED,
     About,
+    Built,
     Query,
     above,
     bars,
@@ -18,9 +19,10 @@ from deploy.dashboards.promql import of, or_0, quantile, rate, share
 LATENCY = "nextact_event_to_output_seconds"
 IN_TIME = 'le="0.25"'
 PROMISED = 0.99
-"""The objective: this share of events is answered within 250 ms, over 30 days."""
+"""The objectives, over 30 days: this share of events within 250 ms, of the time fresh, of the time of use."""
 
-_THIRTY_DAYS = 'nextact:answered_within_slo:ratio_rate30d{job=~"$job"}'
+_LAG = of("nextact_group_lag_records")
+_MODELS = f"count by (name, version) ({of('nextact_model_info')})"
 _ANSWERING = f"({of('nextact_partitions')} > 0) and ({of('nextact_recovering')} == 0)"
 _STATE = (
     f"max by (instance) (1 + ({of('nextact_recovering')} == bool 0)"
@@ -31,6 +33,15 @@ _STATE = (
 
 def _in_time(window: str) -> str:
     return share(rate(f"{LATENCY}_bucket", where=IN_TIME, window=window), rate(f"{LATENCY}_count", window=window))
+
+
+def _budget(title: str, ratio: str, shows: str, runbook: str) -> Built:
+    """Return how much of what may go wrong in 30 days has not gone wrong yet."""
+    about = About(
+        shows, "above 25 %.", "under 0 the objective is missed: hold back changes until the cause is found.", runbook
+    )
+    left = Query(f'1 - (1 - min({ratio}{{job=~"$job"}})) / {1 - PROMISED:.2f}')
+    return number(title, left, "percentunit", about, below(0.25, 0.0), width=8, decimals=1, empty="not known yet")
 
 
 _WORKING = (
@@ -61,18 +72,17 @@ _WORKING = (
         decimals=2,
     ),
     number(
-        "Error budget left, 30 days",
-        Query(f"1 - (1 - min({_THIRTY_DAYS})) / {1 - PROMISED:.2f}"),
+        "Kafka answers",
+        Query(share(or_0(f"count(max by (instance) ({_LAG}) >= 0)"), f"count(max by (instance) ({_LAG}))")),
         "percentunit",
         About(
-            "What is left of the 1 % of events that may take longer than 250 ms in 30 days. Days before the first"
-            " sample do not count.",
-            "above 25 %.",
-            "under 0 the objective is missed: hold back changes until the cause is found.",
-            "NextactLatencyBudgetBurnsSlowly",
+            "Share of workers that the broker tells how far the group is behind, on a connection apart from events.",
+            "100 %.",
+            "0 %: no worker reaches Kafka. Between: the network of some workers, or they have only just started.",
+            "NextactBrokerUnreachable",
         ),
-        below(0.25, 0.0),
-        decimals=1,
+        below(1.0, 0.5),
+        empty="no workers",
     ),
     number(
         "Records waiting",
@@ -111,6 +121,29 @@ _WORKING = (
         ),
         ((None, "green"), (1, "red")),
         empty="0",
+    ),
+)
+
+_BUDGETS = (
+    _budget(
+        "Latency budget left, 30 days",
+        "nextact:answered_within_slo:ratio_rate30d",
+        "What is left of the 1 % of events that may take longer than 250 ms in 30 days: 66.7 % is two thirds of it, a"
+        " third of a per cent was late. Days before the first sample do not count.",
+        "NextactLatencyBudgetBurnsSlowly",
+    ),
+    _budget(
+        "Freshness budget left, 30 days",
+        "nextact:fresh:avg30d",
+        "What is left of the 1 % of 30 days' time in which more than a minute's work may wait, or an unknown amount.",
+        "NextactLagGrows",
+    ),
+    _budget(
+        "Quality budget left, 30 days",
+        "nextact:better_than_baseline:avg30d",
+        "What is left of the 1 % of 30 days' time in which predictions may be worse than the training data's shares of"
+        " actions; only the time counts in which enough are scored.",
+        "NextactPredictionsWorse",
     ),
 )
 
@@ -171,7 +204,7 @@ _FOR_WHOM = (
             "if it fell for good, partitions were lost or the changelog was made anew.",
             "NextactRecoveryLong",
         ),
-        PLAIN,
+        ((None, "red"), (1, "green")),
     ),
     number(
         "Refused",
@@ -208,14 +241,14 @@ _FOR_WHOM = (
     ),
     names(
         "Model in use",
-        Query(f"count by (name, version) ({of('nextact_model_info')})", "{{name}} {{version}}"),
+        Query(f"0 * {_MODELS} + scalar(count({_MODELS}))", "{{name}} {{version}}"),  # its value: how many there are
         About(
             "Name and version of the model that workers answer with.",
             "one, but for the minutes of a change.",
             "two for long: a worker was not restarted with the new one.",
             "NextactModelStale",
         ),
-        ((None, "blue"),),
+        above(2),
     ),
     number(
         "Age of the model",
@@ -240,7 +273,7 @@ _FOR_WHOM = (
             "if it starts at 0 again and again, workers end: their last log line says why.",
             "NextactWorkerDown",
         ),
-        PLAIN,
+        NEWLY_STARTED,
     ),
     series(
         "Answers out",
@@ -263,6 +296,7 @@ _FOR_WHOM = (
             "all those that you know.",
             "one that is missing has stopped sending: ask its owner. Producers has each one's mistakes.",
         ),
+        ((None, "red"), (1 / 900, "green")),
         width=7,
     ),
     bars(
@@ -283,6 +317,6 @@ OVERVIEW = Board(
     "overview",
     "nextact: Overview",
     "Is it working, for whom, since when. Start here; the links above lead to the rest.",
-    (Section("Is it working", _WORKING + _NOW), Section("For whom", _FOR_WHOM)),
+    (Section("Is it working", _WORKING + _BUDGETS + _NOW), Section("For whom", _FOR_WHOM)),
     since="now-3h",
 )

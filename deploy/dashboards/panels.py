@@ -21,6 +21,9 @@ RUNBOOKS = "${runbooks}"
 PLAIN: Levels = ((None, "blue"),)
 """No level of this means anything by itself."""
 
+NEWLY_STARTED: Levels = ((None, "orange"), (3600, "green"))
+"""Of a time since a start: it is news for an hour."""
+
 COLOURS = {
     "{{topic}}": {
         "views": "blue",

@@ -4,7 +4,7 @@ from grafana_foundation_sdk.models.common import StackingMode
 
 from deploy.dashboards.board import Board, Section
 from deploy.dashboards.overview import LATENCY
-from deploy.dashboards.panels import PLAIN, About, Query, above, number, series, spread
+from deploy.dashboards.panels import About, Query, above, number, series, spread
 from deploy.dashboards.promql import SHOWN, of, or_0, quantile, rate, share
 
 _BUSY = rate("nextact_stage_seconds_sum", by="stage", where='stage!="publish"')
@@ -25,7 +25,7 @@ _BECAME = (
             "the pace of your shop.",
             "less than comes in (Overview) means duplicates or refusals.",
         ),
-        PLAIN,
+        ((None, "orange"), (0.001, "green")),
     ),
     number(
         "Refused, of all records",
@@ -108,11 +108,12 @@ _BECAME = (
         "eps",
         About(
             "Records that went to dead-letters each second, by what of them is wrong.",
-            "none.",
+            "none; the line is the 1,000 in an hour of the alert.",
             "it is the producer's mistake: nextact dead-letters list has the reason of each record, docs/contract.md"
             " explains it, nextact contract check finds it before it is sent.",
-            "NextactRejects",
+            "NextactDeadLetters",
         ),
+        above(1000 / 3600),
         width=8,
         stacked=StackingMode.NORMAL,
         empty="none refused",
@@ -187,6 +188,7 @@ _TIME = (
             "the stage that grew is what changed: publish is the broker, answer the number of items.",
             "NextactLatencyBudgetBurnsFast",
         ),
+        ((None, "transparent"), (0.1, "orange"), (0.25, "red")),
         log=True,
         least=None,
     ),

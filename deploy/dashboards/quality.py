@@ -1,9 +1,15 @@
 """Prediction quality: what was said would come, against what came."""
 
+import math
+
 from deploy.dashboards.board import Board, Section
-from deploy.dashboards.panels import PLAIN, About, Query, above, bars, below, number, series
+from deploy.dashboards.panels import NEWLY_STARTED, About, Query, above, bars, below, number, series
 from deploy.dashboards.promql import SHOWN, of, or_0, rate, share
 from deploy.dashboards.tables import Column, groups
+from models.state import ACTIONS
+
+NO_KNOWLEDGE = round(math.log(len(ACTIONS)), 4)
+"""Log-loss of saying that all actions are as likely."""
 
 _WINDOW = "10m"
 """Long enough that the chance in a sample of events does not look like a change."""
@@ -30,11 +36,11 @@ _HEADLINE = (
         "suffix: nats",
         About(
             "Mean of -ln of the probability that was given to what came next, before it came, in the time shown.",
-            "near to that of the model's card.",
+            "near to that of the model's card; 1.10, a third for each action, is no knowledge at all.",
             "if it rose at once, a release or a producer changed; if slowly, shoppers did: train anew.",
             "NextactPredictionsWorse",
         ),
-        PLAIN,
+        above(NO_KNOWLEDGE),
         decimals=3,
     ),
     number(
@@ -118,10 +124,11 @@ _OVER_TIME = (
         "suffix: nats",
         About(
             "Log-loss of the next action, of the model and of the training data's shares, over 10 minutes each.",
-            "the model's line below the other.",
+            "the model's line below the other, and both below that of a third for each action.",
             "where they meet, the model knows nothing more than shares do. Purple marks are new models.",
             "NextactPredictionsWorse",
         ),
+        ((None, "transparent"), (NO_KNOWLEDGE, "orange")),
         least=None,
     ),
     groups(
@@ -282,6 +289,7 @@ _INPUTS = (
             "falls that nobody made are restarts: see Kafka and recovery.",
             "NextactWorkerDown",
         ),
+        NEWLY_STARTED,
     ),
 )
 

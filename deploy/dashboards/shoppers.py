@@ -60,7 +60,7 @@ _CHURN = (
             "fewer: the model knows fewer items than that.",
             "NextactPredictionsWorse",
         ),
-        PLAIN,
+        ((None, "red"), (1, "green")),
         decimals=1,
     ),
     number(
@@ -73,7 +73,7 @@ _CHURN = (
             "near 100 %: slates show nothing new. Near 0: users are not known, their state was lost.",
             "NextactPredictionsWorse",
         ),
-        PLAIN,
+        ((None, "red"), (0.01, "green"), (0.95, "orange")),
         decimals=1,
     ),
     number(
@@ -129,6 +129,7 @@ _BANDS = (
             "around 0 over a day.",
             "above 0 all day: you lose more shoppers than you win back. That is the shop's news, not a fault.",
         ),
+        above(0),
         least=None,
     ),
     series(

@@ -72,6 +72,49 @@ def test_panel_has_a_unit_a_description_and_levels(panel: Json) -> None:
     assert all(target["datasource"]["uid"] == "${datasource}" for target in panel["targets"])
 
 
+PACE, MIX, COUNTS = "as much as the shop does", "parts of a whole", "its colours are numbers of events"
+WITHOUT_LEVELS = {
+    ("overview", "Events in"): PACE,
+    ("overview", "Answers out"): PACE,
+    ("overview", "Shoppers by risk of staying away"): MIX,
+    ("pipeline", "What became of events"): MIX,
+    ("pipeline", "Late, put in order, of unknown items"): PACE,  # the shares above it have levels
+    ("pipeline", "From event to answer"): COUNTS,
+    ("pipeline", "From what happened to its record"): COUNTS,
+    ("pipeline", "Records in a chunk"): COUNTS,
+    ("pipeline", "Processor time of an event"): "the less comes, the more time an event takes",
+    ("producers", "Records by producer"): PACE,
+    ("quality", "How sure, how often right"): "bars to be compared with each other",
+    ("quality", "What was expected, what came"): "bars to be compared with each other",
+    ("shoppers", "At high risk"): "what is usual is the shop's own",
+    ("shoppers", "Change of band, each hour"): PACE,
+    ("shoppers", "Users by band"): MIX,
+    ("shoppers", "Changes by new band"): PACE,
+    ("shoppers", "What is published"): PACE,
+    ("shoppers", "Where places come from"): MIX,
+    ("shoppers", "Places by source"): MIX,
+    (
+        "kafka",
+        "Zombies' writes, and fetched for nothing",
+    ): "one of its lines grows at every rebalance, the others never",
+    ("kafka", "Memory of a user"): "large while there are few users, which is no fault",
+    ("kafka", "Changelog written"): PACE,
+}
+"""Panels of which no value is better or worse, and why."""
+
+
+def has_levels(panel: Json) -> bool:
+    fields = panel["fieldConfig"]
+    each = [fields["defaults"]["thresholds"]["steps"]]
+    for override in fields.get("overrides") or []:
+        each += [one["value"]["steps"] for one in override["properties"] if one["id"] == "thresholds"]
+    return any(len(steps) > 1 for steps in each)
+
+
+def test_panels_have_levels_but_for_those_that_mean_nothing_by_one_value() -> None:
+    assert {(name, panel["title"]) for name, panel in SHOWN if not has_levels(panel)} == set(WITHOUT_LEVELS)
+
+
 @pytest.mark.parametrize("panel", PANELS)
 def test_queries_ask_for_what_there_is(panel: Json) -> None:
     for target in panel["targets"]:
@@ -146,6 +189,9 @@ def test_links_lead_to_runbooks_and_to_the_other_dashboards() -> None:
     assert pages
     written = {page.name for page in (DEPLOY / "runbooks").glob("*.md")}
     assert {page.removeprefix(f"{RUNBOOKS}/") for page in pages} <= written
+    assert {page.removeprefix(f"{RUNBOOKS}/").removesuffix(".md") for page in pages} == {
+        rule["alert"] for rule in rules() if "alert" in rule
+    }
     assert f"./runbooks:/usr/share/grafana{RUNBOOKS_AT}:ro" in COMPOSE["services"]["grafana"]["volumes"]
     assert len({dashboard["uid"] for dashboard in DASHBOARDS.values()}) == len(DASHBOARDS)
 
