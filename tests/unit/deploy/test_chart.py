@@ -20,6 +20,7 @@ from charts import (
     refused_custom_resources,
     rendered,
 )
+from cluster import cluster
 from deployment import DEPLOY, check_settings, instructions, parse, tool
 
 from schemas.topics import INPUTS, topics
@@ -276,6 +277,24 @@ def test_strimzi_is_asked_for_the_topics_that_the_worker_needs() -> None:
     wanted = [*topics("shop.", 6).values(), changelog(settings)]
     created = {"message.timestamp.type": "CreateTime"}
     assert found == {topic.name: (topic.partitions, 3, topic.config | created) for topic in wanted}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("partitions", 6, ""),
+        ("group", "nextact-2", ""),  # its changelog is another topic
+        ("topics.strimzi.namespace", "elsewhere", ""),
+        ("partitions", 8, "shop.churn-risk has 6 partitions, and 8 are asked for: partitions stays as it is"),
+        ("partitions", 4, "shop.churn-risk has 6 partitions, and 4 are asked for: partitions stays as it is"),
+        ("topicPrefix", "v2.", "shop.churn-risk is there, and v2.churn-risk is asked for in its place: topicPrefix"),
+    ],
+)
+def test_topics_of_strimzi_that_are_there_are_never_made_others(path: str, value: object, said: str) -> None:
+    with cluster(rendered(ALL), RELEASE, "shop") as address:
+        asked = ("--dry-run=server", "--kube-apiserver", address, "--disable-openapi-validation")
+        done = helm("template", RELEASE, str(CHART), "--namespace", "shop", *asked, values=merged(ALL, path, value))
+    assert (done.returncode != 0, said in done.stderr) == (bool(said), True), done.stderr
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- end }}
 
+{{/* Of a topic that is there Strimzi would add partitions in place, and users' events would go elsewhere than their rows */}}
+{{- define "nextact.checkTopic" -}}
+{{- $another := "a release of its own makes others: see More partitions in docs/operations.md" -}}
+{{- if ne .there.topicName .name }}
+{{- fail (printf "topic %s is there, and %s is asked for in its place: topicPrefix stays as it is, %s" .there.topicName .name $another) }}
+{{- end -}}
+{{- if ne (int .there.partitions) (int .partitions) }}
+{{- fail (printf "topic %s has %d partitions, and %d are asked for: partitions stays as it is, %s" .name (int .there.partitions) (int .partitions) $another) }}
+{{- end -}}
+{{- end }}
+
 {{- define "nextact.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 10001
