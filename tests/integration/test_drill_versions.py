@@ -128,6 +128,25 @@ def test_upgrade_from_rows_of_the_same_layout_and_straight_back(shop: Shop, tmp_
         shop.assert_all_counts_once()
 
 
+def test_upgrade_of_one_worker_after_another_where_rows_keep_their_layout(shop: Shop, tmp_path: Path) -> None:
+    old = code_of(SAME_LAYOUT, tmp_path / "old")
+    with ExitStack() as stack:
+        workers: list[Worker] = [
+            stack.enter_context(OldWorker(old, shop.settings, tmp_path / f"old-{number}.log")) for number in range(2)
+        ]
+        shop.send(shoppers(0, 6, now_ms() - 2 * HOUR_MS))
+        for number in range(2):
+            settled(workers)
+            shop.send(shoppers(1000 * (number + 1), 2, now_ms() - HOUR_MS, HOUR_MS // 2))
+            assert workers[number].stop() == 0
+            workers[number] = stack.enter_context(shop.worker())
+        settled(workers)
+        shop.send(shoppers(9000, 2, now_ms(), HOUR_MS // 2))
+        wait_until_committed(shop.settings)
+        assert [worker.stop() for worker in workers] == [0, 0]
+    shop.assert_all_counts_once()
+
+
 def test_new_model_comes_and_goes_one_worker_after_another(shop: Shop, tmp_path: Path) -> None:
     other, model = tmp_path / "other", shop.model
     versions = {save(random_model(items=ITEMS, seed=1), other).card.version, load(model).card.version}
