@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from models.cells.sizes import NETWORKS
 from models.validation_floors import strongest
 
-BYTES_A_NUMBER = 2
-"""Of the state, as in the row: 16 bits."""
+BYTES_A_NUMBER = 1
+"""Of the state, as in the row: 8 bits."""
 
 TITLES = {
     "loss": "all heads, loss",
@@ -56,7 +56,7 @@ class Standing(NamedTuple):
 
     Fields:
         network: its name.
-        state_bytes: what it keeps of a user between two events, at 16 bits a number.
+        state_bytes: what it keeps of a user between two events, at 8 bits a number.
         cpu_s: processor time of a training.
         figures: of `TITLES`.
     """

@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from models.state import Floats
 
-STATE_UNIT = 2.0**-14
+STATE_UNIT = 2.0**-7
+STATE_LIMIT = 1 - STATE_UNIT  # the most that 8 bits hold on both sides
 WEIGHT_UNIT = 2.0**-12
 EMBEDDING_UNIT = 2.0**-10
 LIFT_UNIT = 2.0**-10
@@ -17,7 +18,7 @@ _UNITS = {"item_embedding": EMBEDDING_UNIT, "follower": 1.0, "follower_lift": LI
 _LIMITS = {
     "item_embedding": 8,
     "item_input": 8,
-    "hidden": 8,
+    "hidden": 8 - WEIGHT_UNIT,  # 16 bits hold it
     "follow_bias": 8,
     "again_bias": 8,
     "recent_gate": 8,

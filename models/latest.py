@@ -1,7 +1,7 @@
 """What the heads read of a user's last events beside the recurrent state: a few codes, each the row of one table.
 
-A state of 64 numbers has to learn from the log what it keeps. What often decides what comes next is handed to the heads
-as it is: the last actions, whether they were on one item, how far apart the events were, how many there have been
+A state of few numbers has to learn from the log what it keeps. What often decides what comes next is handed to the
+heads as it is: the last actions, whether they were on one item, how far apart the events were, how many there have been
 (recency and frequency: Fader, Hardie and Lee, RFM and CLV, 2005). Each code picks a row that is added to the logits.
 
 All of it follows from the last `LATEST` events of the ring and the totals of a row. Fewer than the ring holds: when

@@ -181,11 +181,11 @@ class Learned:
         other = np.stack([steps.action_gap, hour, steps.context + start["context"]], 1)
 
         recurrence = Recurrence(self._exact["hidden"], self._exact["hidden_bias"])
-        after = np.zeros((len(item), HIDDEN), np.int16)
+        after = np.zeros((len(item), HIDDEN), np.int8)
         lengths = np.diff(log.first, append=len(item))
         longest = log.first[np.argsort(-lengths, kind="stable")]
         active = np.searchsorted(np.sort(-lengths), -np.arange(lengths.max(initial=0)))  # longer than so many steps
-        h = np.zeros((len(longest), HIDDEN), np.int16)
+        h = np.zeros((len(longest), HIDDEN), np.int8)
         for step, count in enumerate(active):
             events = longest[:count] + step
             ones = np.ones(count, np.int64)

@@ -28,6 +28,9 @@ RECENT = 8
 FOLLOWERS = 64
 """How many of the items that followed an item are kept."""
 
+VECTOR = 64
+"""Size of an item's vector."""
+
 COUNTED = ("follower", "follower_lift")
 """Tensors that are counted, not learnt: see `models.followers`."""
 
@@ -165,13 +168,13 @@ def shapes(items: int, heads: Heads = SERVED, network: str = SERVED_NETWORK) -> 
     known = known_actions(len(heads.actions))
     of_time = {"hour_of_week": (HOURS_OF_WEEK, width), "window": (heads.features * BINS, heads.readout)}
     shared = {
-        "item_embedding": (items + 1, HIDDEN),
+        "item_embedding": (items + 1, VECTOR),
         "item_bias": (items + 1,),
-        "item_input": (HIDDEN, width),
+        "item_input": (VECTOR, width),
         "action_gap": (len(heads.actions) * (GAPS if heads.timed else 1), width),
         "context": (CONTEXTS, width),
         **own,
-        "query": (HIDDEN, HIDDEN),
+        "query": (HIDDEN, VECTOR),
         "follow_bias": (RECENT * known,),
         "again_bias": (RING * known + RING,),
         "recent_gate": (HIDDEN, 3),

@@ -21,7 +21,7 @@ from models.cells.transformer import Transformer
 from models.features import HOURS_OF_WEEK, TIME_BINS
 from models.grid import EMBEDDING_UNIT, WEIGHT_UNIT
 from models.latest import ordered
-from models.model_directory import COUNTED, RECENT, SERVED, Heads, shapes
+from models.model_directory import COUNTED, RECENT, SERVED, VECTOR, Heads, shapes
 from models.recent import Held, Tables
 from models.state import HIDDEN, RING, Floats, Ints
 from models.windows import BINS
@@ -30,7 +30,7 @@ LIMIT = 8.0
 """Largest size of a weight."""
 
 DAYS = 7
-_SPREAD = {"item_embedding": 0.1, "item_input": HIDDEN**-0.5, "query": HIDDEN**-0.5}
+_SPREAD = {"item_embedding": 0.1, "item_input": VECTOR**-0.5, "query": HIDDEN**-0.5}
 CELLS: dict[str, Cell] = {"gru": Gru(), "lstm": Lstm(), "transformer": Transformer(), "lru": Lru()}
 """What makes the states, by the name of the network."""
 
@@ -82,7 +82,7 @@ class Network(nn.Module):
         self.category: Tensor | None = None
         if category is not None and category.any():
             self.category = torch.from_numpy(category)
-            self.category_embedding = nn.Parameter(torch.zeros(int(category.max()) + 1, HIDDEN))
+            self.category_embedding = nn.Parameter(torch.zeros(int(category.max()) + 1, VECTOR))
         self.trust: Tensor
         self.register_buffer("trust", torch.ones(learnt["latest"][0], 1))
         self._settled = False

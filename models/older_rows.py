@@ -40,17 +40,51 @@ _FIRST = np.dtype(
 )
 """Layout 1, 784 bytes: time and action of the ring in fields of their own."""
 
+_SECOND = np.dtype(
+    [
+        ("applied", "<i8", 3),
+        ("newest_ms", "<i8"),
+        ("base_ms", "<i8"),
+        ("rescore_ms", "<i8"),
+        ("model", "<u4"),
+        ("accepted", "<u4"),
+        ("late", "<u4"),
+        ("total", "<u4", 3),
+        ("silent_s", "<u4"),
+        ("ring_item", "<u4", RING),
+        ("ring_id", "<u4", RING),
+        ("ring_ts_low", "<u4", RING),
+        ("ring_high", "<u2", RING),
+        ("days", "<u2", (3, 14)),
+        ("base", "<i2", 64),
+        ("now", "<i2", 64),
+        ("minutes", "u1", (3, 12)),
+        ("hours", "u1", (3, 24)),
+        ("ring_context", "u1", RING),
+        ("layout", "u1"),
+        ("band", "u1"),
+        ("pad", "u1", 2),
+    ]
+)
+"""Layout 2, 768 bytes: states of half as many numbers of twice the bits."""
+
+
+def _same(old: Rows) -> Rows:
+    """Return rows with what both layouts call by the same name, but for the states."""
+    rows = empty_rows(len(old))
+    for name in set(old.dtype.names or ()) & set(ROW.names or ()) - {"base", "now", "model", "layout"}:
+        rows[name] = old[name]
+    return rows
+
 
 def _from_first(old: Rows) -> Rows:
-    rows = empty_rows(len(old))
-    for name in set(_FIRST.names or ()) & set(ROW.names or ()) - {"base", "now", "model", "layout"}:
-        rows[name] = old[name]
+    rows = _same(old)
     ts_ms = old["ring_ts_low"].astype(np.int64) | old["ring_ts_high"].astype(np.int64) << 32
     rows["ring_high"] = high_bits(ts_ms, old["ring_action"].astype(np.int64))
     return rows
 
 
-_OLDER: Mapping[int, tuple[np.dtype[np.void], Callable[[Rows], Rows]]] = {1: (_FIRST, _from_first)}
+_OLDER: Mapping[int, tuple[np.dtype[np.void], Callable[[Rows], Rows]]] = {1: (_FIRST, _from_first), 2: (_SECOND, _same)}
 """By number of the layout: how its rows lie, and what makes rows of today of them."""
 
 

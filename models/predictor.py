@@ -1,7 +1,7 @@
 """The network as it serves: every sum exact, so that no order or grouping of users changes a bit.
 
 Floating-point sums depend on their order, and a matrix product orders them by the shape of its batch. Here nothing
-rounds but where it says so: states are integers in units of 2**-14 (`recurrence`), weights are multiples of 2**-12, a
+rounds but where it says so: states are integers in units of 2**-7 (`recurrence`), weights are multiples of 2**-12, a
 product of the two summed over the state needs under 40 of the 53 bits of a float64. The heads call `exp`, so their
 last bit may be another on another processor; the recurrent states are the same.
 """
@@ -52,7 +52,7 @@ class Predictor:
         self._index = ItemIndex(model.items)
         self.item_hashes = self._index.hashes
         grid = weights_on_grid(model.weights)
-        self.embedding = grid.pop("item_embedding").astype(np.float32)  # [items + 1, HIDDEN]
+        self.embedding = grid.pop("item_embedding").astype(np.float32)  # [items + 1, VECTOR]
         self.item_bias = grid["item_bias"].astype(np.float32)
         self.query = grid["query"]
         self.followers, self.recent = recent_tables(grid)

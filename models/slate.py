@@ -6,11 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from models.compiled import compiled
-from models.grid import EMBEDDING_UNIT
+from models.grid import EMBEDDING_UNIT, STATE_UNIT
+from models.model_directory import VECTOR
 from models.predictor import Predictor
 from models.recent import add_row, clear_row
 from models.recurrence import States
-from models.state import ACTIONS, HIDDEN, RING, Floats, Ints, Rows, ring_action
+from models.state import ACTIONS, RING, Floats, Ints, Rows, ring_action
 
 _BLOCK = 1_500_000  # scores held at a time: about what a cache holds
 _LEAST, _MOST = 64, 8_000_000  # users in a block, or as many as this makes: fewer slow the matrix product down
@@ -72,7 +73,7 @@ def top_items(rows: Rows, model: Predictor, places: int) -> Slates:
     scores = np.empty((min(users, len(rows)), items), np.float32)  # new memory for each block would cost more
     reach = np.abs(query).sum(axis=1) * _MAX_EMBEDDING + _MAX_BIAS
     reach += np.abs(weight[:, 0]).sum(1) * model.followers.most_lift + np.abs(weight[:, 1]).max(1)
-    terms = HIDDEN + 2 + RING
+    terms = VECTOR + 2 + RING
     error = terms * 2.0**-24 * reach  # Higham, Accuracy and Stability of Numerical Algorithms, section 3.1
     for start in range(0, len(rows), users):
         part = slice(start, start + users)
@@ -100,9 +101,9 @@ def top_items(rows: Rows, model: Predictor, places: int) -> Slates:
 
 
 def item_query(states: States, model: Predictor) -> npt.NDArray[np.float64]:
-    """Return what the items' vectors are multiplied with [users, HIDDEN], on the grid that keeps scores exact."""
+    """Return what the items' vectors are multiplied with [users, VECTOR], on the grid that keeps scores exact."""
     product = states.astype(np.float64) @ model.query
-    return np.clip(np.rint(product / (EMBEDDING_UNIT * 2**14)) * EMBEDDING_UNIT, -512, 512)
+    return np.clip(np.rint(product * (STATE_UNIT / EMBEDDING_UNIT)) * EMBEDDING_UNIT, -512, 512)
 
 
 @compiled
@@ -204,7 +205,7 @@ def _rank(
         if bought[k] == candidate + 1:
             return
     exact = np.float64(bias[candidate + 1]) + added[candidate + 1]
-    for k in range(HIDDEN):
+    for k in range(VECTOR):
         exact += query[k] * np.float64(embedding[candidate + 1, k])
     at = len(item)
     while at > 0 and (score[at - 1] < exact or (score[at - 1] == exact and item[at - 1] > candidate)):

@@ -8,11 +8,11 @@ import numpy.typing as npt
 ACTIONS = ("view", "click", "purchase")
 """What windows count and the ring stores: the index in this tuple is the action's code."""
 
-LAYOUT = 2
+LAYOUT = 3
 """Version of `ROW`; what `older_rows` knows of the ones before it. A worker that finds a row of a later one ends."""
 
-HIDDEN = 64
-"""Size of the network's recurrent state."""
+HIDDEN = 128
+"""Size of the network's recurrent state: so many numbers of 8 bits rank items better than half as many of 16."""
 
 RING = 16
 """Number of last events that a row keeps: an event late by less than this many events is put in order exactly."""
@@ -39,8 +39,8 @@ ROW = np.dtype(
         ("ring_ts_low", "<u4", RING),  # event time in ms: low 32 bits
         ("ring_high", "<u2", RING),  # its next 12 bits, up to the year 2527; above them the action: see `high_bits`
         ("days", "<u2", (3, 14)),
-        ("base", "<i2", HIDDEN),  # recurrent state before the oldest event of the ring, in units of 2**-14
-        ("now", "<i2", HIDDEN),  # and after the newest
+        ("base", "i1", HIDDEN),  # recurrent state before the oldest event of the ring, in units of 2**-7
+        ("now", "i1", HIDDEN),  # and after the newest
         ("minutes", "u1", (3, 12)),
         ("hours", "u1", (3, 24)),
         ("ring_context", "u1", RING),

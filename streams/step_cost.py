@@ -48,7 +48,7 @@ def served_step_cost() -> StepCost:
     tables = [random.integers(-1000, 1000, (_ITEMS, width), dtype=np.int32) for _ in range(2)]
 
     def of_users(users: int) -> float:
-        states, ones = np.zeros((users, HIDDEN), np.int16), np.ones(users, np.int64)
+        states, ones = np.zeros((users, HIDDEN), np.int8), np.ones(users, np.int64)
         items, others = random.integers(_ITEMS, size=users), random.integers(_ITEMS, size=(users, 3))
 
         def step() -> None:

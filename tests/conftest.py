@@ -1,6 +1,9 @@
 """What tests share: a real Apache Kafka where KAFKA_HOME names one, and the embedded broker."""
 
 import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: threads for tiny tensors wait for each other
+
 import shutil
 import signal
 from collections.abc import Iterator

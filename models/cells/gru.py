@@ -7,7 +7,7 @@ from torch import Tensor
 
 from models.cells.cell import Weights
 from models.cells.sizes import NETWORKS
-from models.grid import STATE_UNIT
+from models.grid import STATE_LIMIT, STATE_UNIT
 from models.state import HIDDEN
 
 
@@ -48,7 +48,7 @@ class _Recurrence(torch.autograd.Function):
             torch.add(product[:, 2 * HIDDEN :], hidden_bias, out=products[t])
             n = torch.addcmul(x[t, :, 2 * HIDDEN :], gates[t, :, :HIDDEN], products[t], out=candidates[t]).tanh_()
             h = torch.lerp(n, before[t], gates[t, :, HIDDEN:], out=after[t])
-            h.div_(STATE_UNIT).round_().mul_(STATE_UNIT)
+            h.div_(STATE_UNIT).round_().mul_(STATE_UNIT).clamp_(-STATE_LIMIT, STATE_LIMIT)
         ctx.save_for_backward(keep, hidden, gates, candidates, products, before)
         return after
 

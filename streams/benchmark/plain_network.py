@@ -19,10 +19,10 @@ from models.model_directory import COUNTED, HOUR_MS, OUTCOMES, Model
 from models.state import ACTIONS, HIDDEN
 from models.windows import BIN_EDGES, BINS
 
-_STATE_BITS, _WEIGHT_BITS, _EMBEDDING_BITS = 14, 12, 10  # a unit is 2**-bits
+_STATE_BITS, _GATE_BITS, _WEIGHT_BITS, _EMBEDDING_BITS = 7, 14, 12, 10  # a unit is 2**-bits
 _OF_ITEMS = {"item_embedding", "item_bias", "query", "follow_bias", "again_bias", "recent_gate", *COUNTED}
 _ONE = 1 << _STATE_BITS
-_MOST = {"item_embedding": 8, "item_input": 8, "hidden": 8}
+_MOST: dict[str, float] = {"item_embedding": 8, "item_input": 8, "hidden": 8 - 2.0**-12}
 _EDGE = 8 << _WEIGHT_BITS  # gates do not change beyond -8 and 8
 
 Whole = npt.NDArray[np.int64]
@@ -53,7 +53,7 @@ class PlainNetwork:
         self._w = {name: _whole(model, name, _WEIGHT_BITS) for name in others}
 
     def state(self, events: Iterable[Event]) -> list[int]:
-        """Return the recurrent state after a user's events, in units of 2**-14 [HIDDEN].
+        """Return the recurrent state after a user's events, in units of 2**-7 [HIDDEN].
 
         Args:
             events: all of the user's, in order of time.
@@ -71,7 +71,7 @@ class PlainNetwork:
         """Return the probability of each next action.
 
         Args:
-            state: recurrent state in units of 2**-14 [HIDDEN].
+            state: recurrent state in units of 2**-7 [HIDDEN].
             counts: events in each window [FEATURES].
             latest: the last events, at least `LATEST` of them if there are so many, in order of time.
             total: number of all events.
@@ -103,13 +103,15 @@ class PlainNetwork:
         inner = product[2 * HIDDEN :] + (w["hidden_bias"] << _STATE_BITS)
         after = []
         for k in range(HIDDEN):
-            n = _tanh(_rounded((int(x[2 * HIDDEN + k]) << 2 * _STATE_BITS) + r[k] * int(inner[k]), 2 * _STATE_BITS))
-            after.append(n + _rounded(z[k] * (int(h[k]) - n), _STATE_BITS))
+            reset = r[k] * int(inner[k])
+            n = _tanh(int(x[2 * HIDDEN + k]) + _rounded(reset, _STATE_BITS + _GATE_BITS))
+            kept = ((1 << _GATE_BITS) - z[k]) * n + (z[k] * int(h[k]) << _GATE_BITS - _STATE_BITS)
+            after.append(min(max(_rounded(kept, 2 * _GATE_BITS - _STATE_BITS), 1 - _ONE), _ONE - 1))
         return np.array(after, np.int64)
 
 
 def _whole(model: Model, name: str, bits: int) -> Whole:
-    most = _MOST.get(name, 64) << bits
+    most = int(_MOST.get(name, 64) * (1 << bits))
     whole: Whole = np.clip(np.rint(model.weights[name].astype(np.float64) * (1 << bits)), -most, most).astype(np.int64)
     return whole
 
@@ -149,11 +151,11 @@ def _rounded(value: int, bits: int) -> int:
 
 
 def _sigmoid(x: int) -> int:
-    return round(_ONE / (1 + math.exp(-_argument(x))))
+    return round((1 << _GATE_BITS) / (1 + math.exp(-_argument(x))))
 
 
 def _tanh(x: int) -> int:
-    return round(_ONE * math.tanh(_argument(x)))
+    return round((1 << _GATE_BITS) * math.tanh(_argument(x)))
 
 
 def _argument(x: int) -> float:

@@ -117,6 +117,10 @@ class ChunkStore(Store):
         end = begin + (len(alike) if alike.all() else int(alike.argmin()))
         logged = np.frombuffer(b"".join([records.value(k) or b"" for k in range(begin, end)]), np.uint8)
         logged = logged.reshape(end - begin, int(values[begin]))
+        if logged.shape[1] == ID_BYTES + self._row.itemsize:  # as an older one's: they end where today's begin
+            today = np.flatnonzero(logged[:, ID_BYTES + self._row.fields["layout"][1]] == self._layout)  # type: ignore[index]
+            end -= len(logged) - int(today[0]) if len(today) else 0
+            logged = logged[: end - begin]
         rows = migrated(logged[:, ID_BYTES:]) if end > begin else None
         if rows is None or rows.dtype != self._row:
             fail_stop(_NOT_OURS, code=EXIT_CONFIGURATION, topic=tp.topic, expected_layout=self._layout)

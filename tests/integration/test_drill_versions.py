@@ -1,6 +1,7 @@
 """Drills of docs/operations.md on a real Kafka: an upgrade, a model, and the way back from both."""
 
 import io
+import os
 import subprocess
 import sys
 import tarfile
@@ -37,8 +38,8 @@ pytestmark = [pytest.mark.broker, pytest.mark.long, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 
-FIRST_LAYOUT = "d9661df"
-"""The last version whose rows are of layout 1."""
+OLDER = {"d9661df": 1, "8e1b549": 2}
+"""The last version whose rows are of a layout, and which it is."""
 
 SAME_LAYOUT = "f4be0b4"
 """A version with rows of today's layout, and other code around them."""
@@ -69,38 +70,52 @@ def code_of(version: str, folder: Path) -> Path:
     return folder
 
 
-def work_with(code: Path, shop: Shop) -> None:
-    """Have a worker of another version handle all there is, and stop it in good order."""
-    with OldWorker(code, shop.settings, shop.folder / "old.log") as worker:
+def model_of(code: Path, folder: Path) -> Path:
+    """Return a model that a version made: of states of another size it serves no other."""
+    make = "from pathlib import Path; from models.model_directory import save; from streams.benchmark import workload; "
+    make += f"save(workload.random_model(items={ITEMS}), Path({str(folder)!r}))"
+    subprocess.run([sys.executable, "-P", "-c", make], env=os.environ | {"PYTHONPATH": str(code)}, check=True)
+    return folder
+
+
+def work_with(code: Path, shop: Shop, model: Path | None = None) -> None:
+    """Have a worker of another version, and its model, handle all there is, and stop it in good order."""
+    settings = shop.settings.model_copy(update={"model": model or shop.model})
+    with OldWorker(code, settings, shop.folder / "old.log") as worker:
         worker.wait_until(lambda _: True, PATIENCE_S)
         wait_until_committed(shop.settings)
         assert worker.stop() == 0
 
 
-def rows_of_first_layout(settings: Settings) -> dict[bytes, Rows]:
-    """The last row of each user, each of layout 1."""
+def rows_of_layout(layout: int, settings: Settings) -> dict[bytes, Rows]:
+    """The last row of each user, each of this layout."""
     last = {key: value[ID_BYTES:] for key, value in records(settings, changelog(settings).name) if key != MARKER}
     found = {}
     for key, row in last.items():
-        assert len(row) == 784
+        assert len(row) == {1: 784, 2: 768}[layout]
         rows = migrated(np.frombuffer(row, np.uint8)[None])
         assert rows is not None
         found[key] = rows[0]
     return found
 
 
-def test_upgrade_from_rows_of_another_layout_and_the_way_back(shop: Shop, tmp_path: Path) -> None:
-    old = code_of(FIRST_LAYOUT, tmp_path / "old")
+@pytest.mark.parametrize(("version", "layout"), OLDER.items())
+def test_upgrade_from_rows_of_another_layout_and_the_way_back(
+    shop: Shop, tmp_path: Path, version: str, layout: int
+) -> None:
+    old = code_of(version, tmp_path / "old")
+    model = model_of(old, tmp_path / "old-model")
     make_topics, new_group = blocks(PAGE, "An upgrade")
     shop.send(shoppers(0, 12, now_ms() - HOUR_MS))
-    work_with(old, shop)
-    shop.assert_all_counts_once(rows_of_first_layout(shop.settings))
+    work_with(old, shop, model)
+    shop.assert_all_counts_once(rows_of_layout(layout, shop.settings))
     shop.shell.type(make_topics)
     shop.send(shoppers(10_000, 6, now_ms(), HOUR_MS))
     shop.work()
     shop.assert_all_counts_once()
     shop.send(shoppers(20_000, 3, now_ms(), HOUR_MS // 2))
-    with OldWorker(old, shop.settings, tmp_path / "refused.log") as worker, pytest.raises(ProcessEnded):
+    theirs = shop.settings.model_copy(update={"model": model})
+    with OldWorker(old, theirs, tmp_path / "refused.log") as worker, pytest.raises(ProcessEnded):
         worker.wait_until(lambda _: False, PATIENCE_S)
     assert worker.code == 2
     assert "changelog" in worker.last_words()
@@ -108,8 +123,8 @@ def test_upgrade_from_rows_of_another_layout_and_the_way_back(shop: Shop, tmp_pa
     shop.shell.type(new_group)
     shop.follow()
     assert shop.settings.group != forward.group
-    work_with(old, shop)
-    shop.assert_all_counts_once(rows_of_first_layout(shop.settings))
+    work_with(old, shop, model)
+    shop.assert_all_counts_once(rows_of_layout(layout, shop.settings))
     shop.settings = forward
     shop.work()
     shop.assert_all_counts_once()

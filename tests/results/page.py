@@ -203,7 +203,7 @@ def _simulator_lines(held: list[Held]) -> Iterator[tuple[str, ...]]:
 
 
 def _speed_line(runs: list[Run]) -> Iterator[tuple[str, ...]]:
-    title, bound = "training on MovieLens-1M, H=64, 2 cores", f">= {SPEED[1]:,}"
+    title, bound = "training on MovieLens-1M, 2 cores", f">= {SPEED[1]:,}"
     if not runs:
         yield title, "interactions/s", bound, "", NOT_RUN, "", "", ""
         return

@@ -17,7 +17,7 @@ LATE = 6
 """Rows at the end of each sequence that judge: the last one alone would be too few."""
 
 ROW_BYTES = 256
-"""Of the states in a row today: two copies of 64 numbers of 16 bits."""
+"""Of the states in a row today: two copies of 128 numbers of 8 bits."""
 
 
 class Size(NamedTuple):
@@ -62,6 +62,7 @@ def learn(events: Path, size: Size, every: int, epochs: int, seed: int) -> Found
     import models.grid
 
     models.grid.STATE_UNIT = 2.0 ** -(size.bits - 1 if size.bits < 16 else 14)
+    models.grid.STATE_LIMIT = 1 - models.grid.STATE_UNIT
 
     import numpy as np
     import polars as pl

@@ -10,7 +10,7 @@ from models import windows
 from models.features import Steps
 from models.history import Events, apply
 from models.predictor import Predictor
-from models.state import RESOLUTIONS, RING, ROW, Rows, empty_rows
+from models.state import HIDDEN, RESOLUTIONS, RING, ROW, Rows, empty_rows
 
 MODEL = random_predictor()
 HOUR = 3_600_000
@@ -27,7 +27,7 @@ def reference(events: Events, users: int, model: Predictor = MODEL) -> Rows:
         )
         for action, offset in zip(mine.action.tolist(), mine.offset.tolist(), strict=True):
             row["applied"][action] = max(row["applied"][action], offset)
-        state, before = np.zeros((1, 64), np.int16), -1
+        state, before = np.zeros((1, HIDDEN), np.int8), -1
         gone = len(history) - RING
         for number, (ts, action, id_, item, context) in enumerate(history):
             step = Steps(*(np.array([v]) for v in (item, action, ts, before, context)))

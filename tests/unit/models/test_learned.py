@@ -59,7 +59,7 @@ def test_one_event_at_a_time_at_serving_equals_the_whole_sequence(read: Log, mod
     context = inputs(read, model.card.heads, model.items, 0).context
     ids = np.arange(len(read.item))
     after = learned.states(read)
-    states = np.empty((len(read.item), HIDDEN), np.int16)
+    states = np.empty((len(read.item), HIDDEN), np.int8)
     item, weight = np.empty((len(states), RING), np.int64), np.empty((len(states), 2, RING))
     actions, hazards = np.empty((len(states), 4)), np.empty((len(states), 2, 25))
     for first, end in zip(read.first, np.append(read.first[1:], len(read.item)), strict=True):
@@ -80,7 +80,7 @@ def test_one_event_at_a_time_at_serving_equals_the_whole_sequence(read: Log, mod
         curves = Curves(hazards[rows_ - 1]).silence(target, np.zeros((len(rows_), 3), np.int64), horizons)
         apart = np.abs(learned.survival(read, rows_, horizons, target=target) - curves)
         largest = max(largest, float(apart.max()))
-    query = (states[rows_ - 1] * 2.0**-14).astype(np.float32) @ predictor.query.astype(np.float32)
+    query = (states[rows_ - 1] * 2.0**-7).astype(np.float32) @ predictor.query.astype(np.float32)
     scores = query @ predictor.embedding[1:].T + predictor.item_bias[1:]
     predictor.followers.add(scores, np.arange(-1, 20), item[rows_ - 1], np.zeros_like(rows_), weight[rows_ - 1])
     largest = max(largest, float(np.abs(learned.item_scores(read, rows_)[:, :20] - scores).max()))

@@ -140,7 +140,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "tensor missing": (lambda d: edit_weights(d, hidden=None), "tensor hidden is not .*train one"),
     "tensor of another shape": (
         lambda d: edit_weights(d, query=np.zeros((2, 2), np.float32)),
-        r"tensor query is not a finite array of shape \(64, 64\).*train one",
+        r"tensor query is not a finite array of shape \(128, 64\).*train one",
     ),
     "tensor not finite": (nan_in_bias, "tensor item_bias is not a finite .*train one"),
     "tensor of integers": (

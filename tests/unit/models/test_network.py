@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from models import survival
+from models.cells import gru
 from models.features import GAP_EDGES_MS, TIME_BINS, Steps
 from models.latest import COLUMNS, ordered
 from models.log import log as sequences
@@ -61,7 +62,7 @@ def test_states_and_heads_of_training_equal_those_of_serving(network: Network, t
     before_ms[log.first] = -1
     hashes = np.array([crc32(name.encode()) for name in log.items])[log.item]
     steps = Steps(hashes, log.action, log.ts_ms, before_ms, made.context.astype(np.uint8))
-    served = predictor.advance(np.zeros((len(lengths), HIDDEN), np.int16), steps, lengths)
+    served = predictor.advance(np.zeros((len(lengths), HIDDEN), np.int8), steps, lengths)
     ends = log.first + lengths - 1
     served_heads = predictor.heads(served, made.window_bins[ends], made.latest[ends])
 
@@ -75,12 +76,17 @@ def test_states_and_heads_of_training_equal_those_of_serving(network: Network, t
         beside = (torch.from_numpy(column[ends]) for column in (made.window_bins, made.latest))
         logits, hazards = readout(weights, SERVED, trained, *beside)
     assert (made.item > 0).any()
-    np.testing.assert_allclose(trained, served * 2.0**-14, atol=0.004)
-    np.testing.assert_allclose(torch.softmax(logits, 1), served_heads[0], atol=0.005)
-    np.testing.assert_allclose(torch.sigmoid(hazards), served_heads[1], atol=0.005)
+    apart = np.abs(trained.numpy() * 2**7 - served)  # where a sum in another order falls on the other side of a half
+    assert apart.max() <= 8
+    assert apart.mean() < 0.5
+    np.testing.assert_allclose(torch.softmax(logits, 1), served_heads[0], atol=0.03)
+    np.testing.assert_allclose(torch.sigmoid(hazards), served_heads[1], atol=0.03)
 
 
-def test_gradient_by_hand_equals_the_recorded_one(network: Network) -> None:
+def test_gradient_by_hand_equals_the_recorded_one(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of states that are hardly rounded: the recorded gradient knows nothing of rounding."""
+    monkeypatch.setattr(gru, "STATE_UNIT", 2.0**-20)
+    monkeypatch.setattr(gru, "STATE_LIMIT", 1.0)
     generator = torch.Generator().manual_seed(5)
     steps, lanes = 7, 3
     item, action_gap, hour, context = (

@@ -117,10 +117,10 @@ def test_weights_of_training_are_those_of_serving() -> None:
         for name in ("follow_bias", "again_bias", "recent_gate"):
             network.get_parameter(name).copy_(torch.randn(network.get_parameter(name).shape, generator=generator))
     grid = network.on_grid()
-    states = np.random.default_rng(3).integers(-(2**14), 2**14, (40, HIDDEN)).astype(np.int16)
+    states = np.random.default_rng(3).integers(-127, 128, (40, HIDDEN)).astype(np.int8)
     last, _ = histories(40)
     exact = [grid[name].detach().double().numpy() for name in ("follow_bias", "again_bias", "recent_gate")]
-    ours = recent_weights(grid, torch.from_numpy(states * np.float32(2.0**-14)), last).detach().numpy()
+    ours = recent_weights(grid, torch.from_numpy(states * np.float32(2.0**-7)), last).detach().numpy()
     theirs = Weights(*exact).of(last, states)
     np.testing.assert_allclose(theirs, np.clip(ours, -64, 64), atol=2.0**-12)
     assert (theirs * 2**12 % 1 == 0).all()

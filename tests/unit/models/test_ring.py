@@ -70,7 +70,7 @@ class PlainUser:
             row["base_ms"] = self.left[-1][0]
         if self.model:
             row["model"] = self.model.tag
-            row["base"] = walked(self.model, np.zeros(HIDDEN, np.int16), self.left[len(self.lost) :], self.lost)
+            row["base"] = walked(self.model, np.zeros(HIDDEN, np.int8), self.left[len(self.lost) :], self.lost)
             row["now"] = walked(self.model, row["base"], self.ring, self.left)
         return rows
 

@@ -8,7 +8,7 @@ import pytest
 from builders import random_model
 
 from models.grid import EMBEDDING_UNIT, WEIGHT_UNIT, on_grid
-from models.model_directory import RECENT, Model
+from models.model_directory import RECENT, VECTOR, Model
 from models.predictor import Predictor
 from models.slate import item_query, top_items
 from models.state import ACTIONS, HIDDEN, RING, Floats, Rows, empty_rows, high_bits, ring_action
@@ -20,7 +20,7 @@ def users_with_rings(model: Predictor, users: int, seed: int = 0, bought_share: 
     """Users of random states, each with 0 to RING events on items that the model mostly knows."""
     random = np.random.default_rng(seed)
     rows = empty_rows(users)
-    rows["now"] = random.integers(-(2**14), 2**14, (users, HIDDEN))
+    rows["now"] = random.integers(-127, 128, (users, HIDDEN))
     rows["accepted"] = random.integers(0, 2 * RING, users)
     known = model.item_hashes[random.integers(0, len(model.items), (users, RING))]
     rows["ring_item"] = np.where(random.random((users, RING)) < 0.9, known, 12345)
@@ -48,7 +48,7 @@ def by_the_last_items(rows: Rows, model: Predictor, user: int) -> npt.NDArray[np
     number = {item: k for k, item in enumerate(model.item_hashes.tolist())}
     added, met = np.zeros(len(model.items)), set[int]()
     accepted, recent = int(rows["accepted"][user]), model.recent
-    gate = rows["now"][user].astype(np.float64) @ recent.gate / 2**14
+    gate = rows["now"][user].astype(np.float64) @ recent.gate / 2**7
     slots = [(accepted - 1 - back) % RING for back in range(min(accepted, RING))]
     items = [number.get(int(rows["ring_item"][user][slot])) for slot in slots]
     for back, (slot, k) in enumerate(zip(slots, items, strict=True)):
@@ -68,7 +68,7 @@ def by_the_last_items(rows: Rows, model: Predictor, user: int) -> npt.NDArray[np
 
 
 def exact_query(rows: Rows, model: Predictor) -> npt.NDArray[np.float64]:
-    query = rows["now"] / 2**14 @ model.query
+    query = rows["now"] / 2**7 @ model.query
     return np.clip(np.rint(query * 2**10) / 2**10, -512, 512)
 
 
@@ -119,12 +119,13 @@ def test_items_that_float32_cannot_tell_apart_are_ranked_exactly() -> None:
     """Scores of 14112 that differ by 2**-18: all the same number in float32."""
     model = random_model(200)
     weights = {name: np.zeros_like(w) for name, w in model.weights.items()}
-    weights["query"] = np.eye(HIDDEN, dtype=np.float32) * 64
+    weights["query"] = np.eye(HIDDEN, VECTOR, dtype=np.float32) * 64
+    weights["query"][0, 0] = 0.5
     weights["item_embedding"] += 7
     weights["item_embedding"][1:, 0] += np.random.default_rng(0).permutation(200) * np.float32(EMBEDDING_UNIT)
     close = remade(model, weights)
     rows = empty_rows(1)
-    rows["now"] = 2**13
+    rows["now"] = 2**6
     rows["now"][0, 0] = 1
     rows["accepted"] = 1
     rows["ring_item"][0, 0] = close.item_hashes[0]

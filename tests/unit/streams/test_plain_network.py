@@ -25,6 +25,6 @@ def test_states_are_those_of_the_predictor_to_the_bit() -> None:
         before_ms=np.concatenate([[-1], ts_ms[:-1]]),
         context=np.zeros(200, np.int64),
     )
-    fast = Predictor(model).advance(np.zeros((1, HIDDEN), np.int16), steps, np.array([200]))
+    fast = Predictor(model).advance(np.zeros((1, HIDDEN), np.int8), steps, np.array([200]))
     events = [Event(*event) for event in zip(names, action.tolist(), ts_ms.tolist(), strict=True)]
     assert PlainNetwork(model).state(events) == fast[0].tolist()
