@@ -288,11 +288,11 @@ _STATE = (
         "bytes",
         About(
             "Bytes of the changelog for each event.",
-            "150 to 450.",
+            "150 in a backlog to 600 while events come one by one.",
             "0 while events come: rows are not written, recovery would lose them; keep the log, restart the worker.",
             "NextactRecoveryLong",
         ),
-        ((None, "red"), (1, "green"), (600, "orange")),
+        ((None, "red"), (1, "green"), (1000, "orange")),
     ),
 )
 

@@ -21,6 +21,8 @@ IN_TIME = 'le="0.25"'
 PROMISED = 0.99
 """The objectives, over 30 days: this share of events within 250 ms, of the time fresh, of the time of use."""
 
+_SENDING = rate("nextact_producer_records_total", by="source", window="15m")
+_NAMED = rate("nextact_producer_records_total", by="source", where='source!~"none|other"', window="15m")
 _LAG = of("nextact_group_lag_records")
 _MODELS = f"count by (name, version) ({of('nextact_model_info')})"
 _ANSWERING = f"({of('nextact_partitions')} > 0) and ({of('nextact_recovering')} == 0)"
@@ -289,7 +291,7 @@ _FOR_WHOM = (
     ),
     bars(
         "Who sends",
-        Query(f"topk(8, {rate('nextact_producer_records_total', by='source', window='15m')})", "{{source}}"),
+        Query(f"topk(8, {_NAMED} or {_SENDING} > 0)", "{{source}}"),  # those without a name only if there are any
         "eps",
         About(
             "Records of the last 15 minutes by producer (the header ce_source).",
