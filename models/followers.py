@@ -23,6 +23,9 @@ from models.state import RING, Floats, Ints
 PARTS = 4
 """How many parts the sequences are cut into."""
 
+_BEFORE = 0.5
+"""How much it counts that an item came before another: of most pairs either may come first, and logs are short."""
+
 
 class Followers(NamedTuple):
     """What followed each item of a vocabulary; row 0 of each set is of the unknown item, which nothing follows.
@@ -49,7 +52,7 @@ class Followers(NamedTuple):
 
 
 def followers(item: Ints, number: Ints, learnt: npt.NDArray[np.bool_], items: int) -> Followers:
-    """Count what followed what at a distance of up to `RECENT` events.
+    """Count what followed what at a distance of up to `RECENT` events, and what went before as a part of that.
 
     An item that follows itself is not counted: `recent` has numbers for what comes again.
 
@@ -61,7 +64,7 @@ def followers(item: Ints, number: Ints, learnt: npt.NDArray[np.bool_], items: in
 
     >>> made = followers(np.array([1, 2, 3, 1, 2]), np.array([0, 1, 2, 0, 1]), np.ones(5, bool), 3)
     >>> made.tables.item[made.all_first :, :3].tolist()
-    [[0, 0, 0], [2, 3, 0], [3, 0, 0], [0, 0, 0]]
+    [[0, 0, 0], [2, 3, 0], [1, 3, 0], [2, 1, 0]]
     """
     order = np.argsort(item, kind="stable")
     starts = np.searchsorted(item[order], np.arange(items + 2))
@@ -117,15 +120,23 @@ def _count(
     for source in range(1, len(which)):
         found = 0
         for at in range(starts[source], starts[source + 1]):
+            here = order[at]
             for distance in range(1, RECENT + 1):
-                event = order[at] + distance
-                if event >= len(item) or number[event] < distance:
+                later = here + distance
+                if later >= len(item) or number[later] < distance:
                     break
-                if counted[event] and item[event] > 0 and item[event] != source:
-                    if seen[item[event]] == 0:
-                        touched[found] = item[event]
+                if counted[later] and item[later] > 0 and item[later] != source:
+                    if seen[item[later]] == 0:
+                        touched[found] = item[later]
                         found += 1
-                    seen[item[event]] += 1 / distance
+                    seen[item[later]] += 1 / distance
+            for distance in range(1, min(RECENT, number[here]) + 1 if counted[here] else 0):
+                before = item[here - distance]
+                if before > 0 and before != source:
+                    if seen[before] == 0:
+                        touched[found] = before
+                        found += 1
+                    seen[before] += _BEFORE / distance
         spread[source] = found
         mine = np.sort(touched[:found])
         best = np.argsort(-seen[mine], kind="mergesort")[:FOLLOWERS]

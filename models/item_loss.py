@@ -8,7 +8,7 @@ rounded to bfloat16 where the processor multiplies such matrices faster (Kalamka
 learning training, 2019).
 """
 
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,37 +20,11 @@ _SCORES = 2**21
 """Scores of a block."""
 
 _LEAST_ROWS = 32
-_FAST = torch.bfloat16 if torch.cpu.get_capabilities().get("amx_bf16") else torch.float32
+FAST = torch.bfloat16 if torch.cpu.get_capabilities().get("amx_bf16") else torch.float32
 """What the gradient's products are made of."""
 
 _SAFE = 70.0
 """Scores up to this size may be exponents as they are: in float32 neither they nor their sum over or underflow."""
-
-
-class Drawn(NamedTuple):
-    """Items that stand for all others in the loss.
-
-    Fields:
-        rows: which, each once [drawn].
-        chance: how likely each was to be among them [drawn].
-    """
-
-    rows: Tensor
-    chance: Tensor
-
-
-def draw(items: int, count: int, generator: torch.Generator) -> Drawn:
-    """Draw items log-uniformly by their rank, so many times; an item that comes twice is one.
-
-    >>> drawn = draw(10, 100, torch.Generator().manual_seed(0))
-    >>> drawn.rows.tolist(), [round(chance, 2) for chance in drawn.chance[[0, 9]].tolist()]
-    ([0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [1.0, 0.98])
-    """
-    spread = torch.log(torch.tensor(items + 1.0))
-    rank = torch.exp(torch.rand(count, generator=generator) * spread).long()
-    rows = torch.unique(rank.clamp(1, items))
-    once = torch.log1p(1 / rows) / spread
-    return Drawn(rows - 1, -torch.expm1(count * torch.log1p(-once)))
 
 
 def item_loss(
@@ -59,7 +33,6 @@ def item_loss(
     bias: Tensor,
     target: Tensor,
     label_smoothing: float = 0.0,
-    drawn: Drawn | None = None,
     recent: Recent | None = None,
 ) -> Tensor:
     """Return the summed cross-entropy in nats of softmax(query @ vectors.T + bias).
@@ -71,18 +44,15 @@ def item_loss(
         target: of each row [n].
         label_smoothing: share of the target that is spread over all items (Szegedy et al., Rethinking the Inception
             architecture for computer vision, CVPR 2016).
-        drawn: items that stand for all in the sum, weighted by how likely they were to be drawn (Jean et al., On using
-            very large target vocabulary for neural machine translation, ACL 2015); the label is not smoothed then.
         recent: what the last items add to the scores.
 
     >>> loss = item_loss(torch.zeros(2, 3), torch.ones(4, 3), torch.zeros(4), torch.tensor([0, 3]))
     >>> round(float(loss), 4)  # 2 ln 4
     2.7726
     """
-    smoothed = 0.0 if drawn is not None else label_smoothing
     weight = None if recent is None else recent.weight
     loss: Tensor = _ItemLoss.apply(  # type: ignore[no-untyped-call]
-        query, vectors, bias, weight, target, smoothed, drawn, recent
+        query, vectors, bias, weight, target, label_smoothing, recent
     )
     return loss
 
@@ -103,35 +73,23 @@ class _ItemLoss(torch.autograd.Function):
         weight: Tensor | None,
         target: Tensor,
         label_smoothing: float,
-        drawn: Drawn | None,
         recent: Recent | None,
     ) -> Tensor:
         width = query.shape[1]
-        every = torch.cat([vectors, bias[:, None], torch.ones(len(vectors), 1)], 1)
-        right, missing = every, torch.zeros(len(query))
-        if drawn is not None:
-            right = every[drawn.rows]
-            right[:, width] -= drawn.chance.log()
-            counted = torch.zeros(len(vectors))  # how often the sum holds the target, on average once
-            counted[drawn.rows] = 1 / drawn.chance
-            missing = 1 - counted[target]
-        wanted = every[target]
+        right = torch.cat([vectors, bias[:, None], torch.ones(len(vectors), 1)], 1)
+        wanted = right[target]
         own = (query * wanted[:, :width]).sum(1) + wanted[:, width]
         column = np.arange(-1, len(vectors))
-        if drawn is not None:
-            column = np.full_like(column, -1)
-            column[drawn.rows.numpy() + 1] = np.arange(len(right))
         near = None if recent is None else RecentLoss(recent, target, column)
         if near is not None:
             own = own + near.own
         shift = _shift(query, right[:, :width], right[:, width], own, near)
         left = torch.cat([query, torch.ones(len(query), 1), -shift[:, None]], 1)  # times right: the scores, shifted
         own = own - shift
-        missing = missing * own.exp()
         rows = min(max(_SCORES // len(right), _LEAST_ROWS), len(left))
-        across, fast = right.T.contiguous(), right[:, :width].to(_FAST)
+        across, fast = right.T.contiguous(), right[:, :width].to(FAST)
         scores = torch.empty(rows, len(right))
-        rounded = scores if _FAST is scores.dtype else torch.empty_like(scores, dtype=_FAST)
+        rounded = scores if FAST is scores.dtype else torch.empty_like(scores, dtype=FAST)
         d_query, d_right, total = torch.empty_like(query), torch.zeros_like(right), torch.empty_like(own)
         for start in range(0, len(left), rows):
             block = slice(start, start + rows)
@@ -140,34 +98,32 @@ class _ItemLoss(torch.autograd.Function):
             if near is not None:
                 near.add(odds, block)
             odds.exp_()
-            total[block] = odds.sum(1) + missing[block]
+            total[block] = odds.sum(1)
             if near is not None:
                 near.pull(odds, total[block], block)
             odds = odds if rounded is scores else rounded[:count].copy_(odds)
             torch.div(torch.mm(odds, fast), total[block, None], out=d_query[block])
-            d_right += torch.mm(odds.T, (left[block] / total[block, None]).to(_FAST))
+            d_right += torch.mm(odds.T, (left[block] / total[block, None]).to(FAST))
         loss = (total.log() - (1 - label_smoothing) * own).sum()
-        pull = (missing / total - (1 - label_smoothing))[:, None]
-        d_query += pull * wanted[:, :width]
-        d_every = d_right if drawn is None else torch.zeros_like(every).index_add_(0, drawn.rows, d_right)
-        d_every.index_add_(0, target, pull * left)
-        d_weight = torch.zeros(0) if near is None else near.gradient(pull[:, 0])
+        d_query -= (1 - label_smoothing) * wanted[:, :width]
+        d_right.index_add_(0, target, left, alpha=label_smoothing - 1)
+        d_weight = torch.zeros(0) if near is None else near.gradient(label_smoothing - 1)
         if label_smoothing:
             each = right.mean(0)
             loss -= label_smoothing * (left @ each).sum()
             d_query -= label_smoothing * each[:width]
-            d_every -= left.sum(0) * (label_smoothing / len(right))
+            d_right -= left.sum(0) * (label_smoothing / len(right))
             if near is not None and weight is not None:
                 spread = near.sum() * (label_smoothing / len(right))
                 loss -= (spread * weight.detach()).sum()
                 d_weight -= spread
-        ctx.save_for_backward(d_query, d_every[:, :width], d_every[:, width], d_weight)
+        ctx.save_for_backward(d_query, d_right[:, :width], d_right[:, width], d_weight)
         return loss
 
     @staticmethod
     def backward(ctx: _Context, *grads: Tensor) -> tuple[Tensor | None, ...]:
         *of_items, d_weight = (gradient * grads[0] for gradient in ctx.saved_tensors)
-        return *of_items, d_weight if len(d_weight) else None, None, None, None, None
+        return *of_items, d_weight if len(d_weight) else None, None, None, None
 
 
 def _shift(query: Tensor, vectors: Tensor, bias: Tensor, own: Tensor, near: RecentLoss | None) -> Tensor:

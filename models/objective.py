@@ -7,10 +7,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.cells.cell import Cell
-from models.item_loss import draw, item_loss
+from models.item_loss import item_loss
 from models.model_directory import Heads
 from models.network import inputs, readout, recent_weights, time_loss
 from models.recent_loss import Recent
+from models.sampled_loss import Drawn, sampled_loss
 from models.sequences import IGNORED
 from models.training_table import Aims, Parts, Steps
 
@@ -79,7 +80,7 @@ def losses(
     h: Tensor,
     *,
     dropout: Dropout | None = None,
-    candidates: int = 0,
+    drawn: Drawn | None = None,
     label_smoothing: float = 0.0,
     item_rows: int | None = None,
 ) -> Tensor:
@@ -95,7 +96,7 @@ def losses(
         rows: which events [n].
         h: states after them [n, HIDDEN].
         dropout: hides numbers of the states.
-        candidates: number of items drawn to stand for all others in the next item's loss; 0: all items are scored.
+        drawn: items that stand for all others in the next item's loss, whose label is not smoothed then.
         label_smoothing: share of the next action and of the next item that is spread over all of them.
         item_rows: score the next item on the first so many rows only that have one.
     """
@@ -122,16 +123,11 @@ def losses(
     if len(scored):
         query = h[scored] @ weights["query"]
         vectors, bias = weights["item_embedding"][1:], weights["item_bias"][1:]
-        drawn = draw(len(vectors), candidates, dropout.generator) if candidates and dropout is not None else None
-        item = item_loss(
-            query,
-            vectors,
-            bias,
-            following - 1,
-            label_smoothing,
-            drawn,
-            _recent(weights, log, rows[scored], h[scored], aims is log.train),
-        )
+        aimed, last = following - 1, _recent(weights, log, rows[scored], h[scored], aims is log.train)
+        if drawn is None:
+            item = item_loss(query, vectors, bias, aimed, label_smoothing, recent=last)
+        else:
+            item = sampled_loss(query, vectors, bias, aimed, drawn, last)
     seen = (action != IGNORED).sum().clamp(min=1)
     outcome = functional.cross_entropy(
         logits, action, ignore_index=IGNORED, reduction="sum", label_smoothing=label_smoothing

@@ -60,9 +60,9 @@ class RecentLoss:
         each: npt.NDArray[np.float32] = (1 / total).numpy()
         self._recent.tables.pull(odds.numpy(), each, self._column, *held, self._pulled[block])
 
-    def gradient(self, pull: Tensor) -> Tensor:
-        """Return the gradient of the weights [n, 2, RING], given that of the targets' scores [n]; after all blocks."""
-        own = pull.numpy()[:, None, None] * self._effect
+    def gradient(self, pull: float) -> Tensor:
+        """Return the gradient of the weights [n, 2, RING], after all blocks, given that of each target's score."""
+        own = pull * self._effect
         return torch.from_numpy((self._pulled + own).astype(np.float32))
 
     def sum(self) -> Tensor:

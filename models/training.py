@@ -16,6 +16,7 @@ from models.calibration import calibrate
 from models.checkpoint import Standing
 from models.log import SPLITS, Log
 from models.model_directory import LEAVE, NOT_VERSIONED, RECENT, SERVED, Card, Model, known_actions
+from models.neighbours import neighbours
 from models.network import LIMIT, Network
 from models.peers import ALONE, Peers
 from models.reference import Reference, reference
@@ -92,7 +93,7 @@ def train(
     generator = torch.Generator().manual_seed(options.seed)
     network = Network(len(made.items), generator, made.heads, card.network, made.category)
     validation = Validation(made, network.cell)
-    _start_at_floors(network, validation, made)
+    _start_at_floors(network, validation, made, options.seed)
     network.trusts(made.steps.latest[made.train.known])
     asked = to_builtins(msgspec.structs.replace(card, command="", data={})) | to_builtins(options)
     for name in ("epochs", *NOT_VERSIONED):
@@ -137,7 +138,7 @@ def fingerprint(log: Log) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def _start_at_floors(network: Network, validation: Validation, made: Parts) -> None:
+def _start_at_floors(network: Network, validation: Validation, made: Parts, seed: int) -> None:
     """Let the biases say about what the floors say: the network has only the difference to learn."""
     hazards = validation.hazards.reshape(-1)
     bias = np.concatenate([np.log(validation.rates[-1]), np.log(hazards) - np.log1p(-hazards)])
@@ -149,6 +150,10 @@ def _start_at_floors(network: Network, validation: Validation, made: Parts) -> N
     network.get_parameter("again_bias")[: len(again)].copy_(torch.from_numpy(again).clamp(-LIMIT, LIMIT))
     popularity = np.log(validation.item_counts + 0.5)
     network.get_parameter("item_bias").copy_(torch.from_numpy(popularity - popularity.mean()).clamp(-LIMIT, LIMIT))
+    vectors, tables, first = network.get_parameter("item_embedding"), made.followers.tables, made.followers.all_first
+    close = neighbours(tables.item[first:], tables.lift[first:], vectors.shape[1], seed)
+    close *= vectors.norm(dim=1).mean()
+    vectors.copy_(torch.where(close.any(1, keepdim=True), close, vectors))
 
 
 def _returns(made: Parts) -> tuple[float, ...]:

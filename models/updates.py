@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from math import ceil
+from math import ceil, sqrt
 from typing import NamedTuple
 
 import msgspec
@@ -15,15 +15,18 @@ from models import lanes
 from models.network import Network
 from models.objective import Dropout, losses, run, weighted
 from models.peers import ALONE, Peers
+from models.sampled_loss import Drawn, draw
 from models.training_table import Parts
 
 _VISITS = 40_000_000  # events seen over all epochs at most, where the number of epochs is not given
 _EPOCHS = (3, 100)
-_UPDATES_AN_EPOCH = 30
+_UPDATES_AN_EPOCH = 30  # at least, of a log that has few events
+_ITEMS_AN_UPDATE = 64  # the more items, the more updates: each has numbers of its own to learn
 _STEPS = 64
 _LANES = (4, 256)
 _LANES_A_THREAD = 16  # fewer are not worth a thread
-_CANDIDATES = 4_096
+_CANDIDATES = 1_024
+_EVENNESS = 0.75  # power of how often an item comes: how likely it is to be drawn
 _AVERAGED = 30  # updates whose weights the average spans
 _WARM_UP = 20  # updates until the full learning rate
 
@@ -36,8 +39,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     epochs: int | None = None  # at most; None: by the number of events
     patience: int = 90  # updates without a better validation before the learning rate falls, and at least two epochs
     falls: int = 1  # times that the learning rate falls before the end
-    learning_rate: float = 0.01
-    weight_decay: float = 0.3
+    learning_rate: float = 0.01  # of 30 updates an epoch; with more, it falls with the root of their number
+    weight_decay: float = 0.3  # likewise
     l1: float = 0.0  # weight of the sum of the weights' sizes in the loss
     label_smoothing: float = 0.0
     item_dropout: float = 0.5
@@ -78,23 +81,27 @@ class Updates:
         self.network, self._log, self._options, self._peers = network, log, options, peers
         self.average = copy.deepcopy(network)
         self.count = 0
-        self.learning_rate = options.learning_rate
-        named = list(network.named_parameters())
-        self._decayed = [weight for name, weight in named if not name.endswith("bias")]
-        biases = [weight for name, weight in named if name.endswith("bias")]
-        groups = [
-            {"params": self._decayed, "weight_decay": options.weight_decay},
-            {"params": biases, "weight_decay": 0.0},
-        ]
-        self.optimizer = torch.optim.AdamW(groups, lr=options.learning_rate)
         self.rng = np.random.default_rng(options.seed)
         self._lengths = lanes.reach(log.log.first, log.train.known.numpy())
         events = int(self._lengths.sum())
         self.epochs = options.epochs or min(max(ceil(_VISITS / events), _EPOCHS[0]), _EPOCHS[1])
-        self._lanes = min(max(events // (_STEPS * _UPDATES_AN_EPOCH), _LANES[0]), _LANES[1])
+        updates = max(_UPDATES_AN_EPOCH, len(log.items) // _ITEMS_AN_UPDATE)
+        self._lanes = min(max(events // (_STEPS * updates), _LANES[0]), _LANES[1])
+        slower = sqrt(_UPDATES_AN_EPOCH / updates)  # of fewer rows, an update says less
+        self.learning_rate = options.learning_rate * slower
+        named = list(network.named_parameters())
+        self._decayed = [weight for name, weight in named if not name.endswith("bias")]
+        biases = [weight for name, weight in named if name.endswith("bias")]
+        groups = [
+            {"params": self._decayed, "weight_decay": options.weight_decay * slower},
+            {"params": biases, "weight_decay": 0.0},
+        ]
+        self.optimizer = torch.optim.AdamW(groups, lr=self.learning_rate, fused=True)
         self._candidates = _CANDIDATES if len(log.items) > options.full_softmax else 0
         if options.candidates is not None:
             self._candidates = options.candidates
+        often = torch.bincount(log.train.next_item[log.train.known], minlength=len(log.items) + 1)[1:]
+        self._often = (often + 0.5) ** _EVENNESS
         threads = min(options.threads * peers.size, max(self._lanes // _LANES_A_THREAD, 1))  # of all processes
         width = ceil(self._lanes / threads)
         self.generators = [torch.Generator().manual_seed(options.seed * threads + k) for k in range(threads)]
@@ -134,7 +141,7 @@ class Updates:
         mine = [share for share in self._peers.share(self._shares) if share.lanes.start < len(state)]
         done = list(threads.map(learn, mine) if len(mine) > 1 else map(learn, mine))
         found = [part.gradients for part in done] or [tuple(map(torch.zeros_like, weights.values()))]
-        gradients = self._peers.added([torch.stack(of_one).sum(0) for of_one in zip(*found, strict=True)])
+        gradients = self._peers.added([_sum(of_one) for of_one in zip(*found, strict=True)])
         self.optimizer.zero_grad()
         torch.autograd.backward(list(weights.values()), gradients)
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -165,7 +172,7 @@ class Updates:
             rows,
             after[learnt],
             dropout=dropout,
-            candidates=self._candidates,
+            drawn=self._drawn(dropout.generator),
             label_smoothing=options.label_smoothing,
         )
         loss = weighted(by_head)
@@ -175,3 +182,10 @@ class Updates:
             aim = aim + options.l1 / len(self._shares) * sizes.sum()
         gradients = torch.autograd.grad(aim, list(weights.values()), materialize_grads=True)
         return _Learnt(state.detach(), float(loss.detach()) * len(rows), len(rows), gradients)
+
+    def _drawn(self, generator: torch.Generator) -> Drawn | None:
+        return draw(self._often, self._candidates, generator) if self._candidates else None
+
+
+def _sum(parts: tuple[Tensor, ...]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)

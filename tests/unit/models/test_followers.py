@@ -26,9 +26,10 @@ def plain(item: Ints, number: Ints, learnt: Bools) -> Counts:
     counts: Counts = {}
     for event in range(len(item)):
         for distance in range(1, min(RECENT, int(number[event])) + 1):
-            source, target = int(item[event - distance]), int(item[event])
-            if learnt[event] and min(source, target) > 0 and source != target:
-                counts[source, target] = counts.get((source, target), 0) + 1 / distance
+            earlier, later = int(item[event - distance]), int(item[event])
+            if learnt[event] and min(earlier, later) > 0 and earlier != later:
+                counts[earlier, later] = counts.get((earlier, later), 0) + 1 / distance
+                counts[later, earlier] = counts.get((later, earlier), 0) + 0.5 / distance
     return counts
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.history import apply
-from models.item_loss import Drawn, draw, item_loss
+from models.item_loss import item_loss
 from models.model_directory import FOLLOWERS, RECENT
 from models.network import Network, recent_weights
 from models.predictor import Predictor
@@ -77,12 +77,12 @@ def test_a_history_without_known_items_adds_nothing() -> None:
     assert not scores.any()
 
 
-@pytest.mark.parametrize(("label_smoothing", "sampled"), [(0.0, False), (0.2, False), (0.0, True)])
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("size", [0.5, 30.0])
 def test_loss_and_gradients_are_those_of_cross_entropy(
-    monkeypatch: pytest.MonkeyPatch, label_smoothing: float, sampled: bool, size: float
+    monkeypatch: pytest.MonkeyPatch, label_smoothing: float, size: float
 ) -> None:
-    monkeypatch.setattr("models.item_loss._FAST", torch.float32)
+    monkeypatch.setattr("models.item_loss.FAST", torch.float32)
     monkeypatch.setattr("models.item_loss._SCORES", 13 * ITEMS)
     rows, generator = 90, torch.Generator().manual_seed(1)
     made, (last, first) = tables(), histories(rows)
@@ -90,24 +90,14 @@ def test_loss_and_gradients_are_those_of_cross_entropy(
     query, vectors, bias = ((torch.randn(shape, generator=generator) * size**0.5).requires_grad_() for shape in shapes)
     weight = torch.from_numpy(weights(rows)).float().requires_grad_()
     target = torch.randint(ITEMS, (rows,), generator=generator)
-    drawn = draw(ITEMS, 25, generator) if sampled else None
-    ours = item_loss(query, vectors, bias, target, label_smoothing, drawn, Recent(made, last.item, first, weight))
+    ours = item_loss(query, vectors, bias, target, label_smoothing, Recent(made, last.item, first, weight))
 
     scores = query @ vectors.T + bias + added(made, last.item, first, weight)[:, 1:]
-    plain = cross_entropy(scores, target, label_smoothing, drawn)
+    plain = functional.cross_entropy(scores, target, label_smoothing=label_smoothing, reduction="sum")
     torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-3)
     leaves = [query, vectors, bias, weight]
     for one, other in zip(torch.autograd.grad(ours, leaves), torch.autograd.grad(plain, leaves), strict=True):
         torch.testing.assert_close(one, other, rtol=2e-3, atol=2e-3 * size)
-
-
-def cross_entropy(scores: Tensor, target: Tensor, label_smoothing: float, drawn: Drawn | None) -> Tensor:
-    if drawn is None:
-        return functional.cross_entropy(scores, target, label_smoothing=label_smoothing, reduction="sum")
-    own = scores.gather(1, target[:, None])
-    others = scores[:, drawn.rows] - drawn.chance.log()
-    others = others.masked_fill(drawn.rows == target[:, None], -torch.inf)
-    return (torch.logsumexp(torch.cat([own, others], 1), 1) - own[:, 0]).sum()
 
 
 def test_weights_of_training_are_those_of_serving() -> None:
