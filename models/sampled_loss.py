@@ -117,7 +117,9 @@ class _SampledLoss(torch.autograd.Function):
             _add_products(scores, left[block].numpy(), every, own.first, own.item)
             odds = torch.mm(left[block], across)
             _leave_out(odds.numpy(), column, own.first, own.item)
-            top = torch.maximum(odds.amax(1), torch.from_numpy(np.maximum.reduceat(scores, own.first[:-1])))
+            top = torch.from_numpy(np.maximum.reduceat(scores, own.first[:-1]))
+            if len(right):
+                top = torch.maximum(top, odds.amax(1))
             odds.sub_(top[:, None]).exp_()
             count = np.diff(own.first)
             shares = torch.from_numpy(scores - np.repeat(top.numpy(), count)).exp_().numpy()
