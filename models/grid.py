@@ -40,8 +40,8 @@ def on_grid(values: Floats, unit: float, limit: float = 64) -> npt.NDArray[np.fl
 def weights_on_grid(weights: Mapping[str, Floats]) -> dict[str, npt.NDArray[np.float64]]:
     """Return the tensors of a model as they are used: each in its unit, within its limit.
 
-    >>> weights_on_grid({"hidden": np.array([9.0]), "query": np.array([9.0])})
-    {'hidden': array([8.]), 'query': array([9.])}
+    >>> weights_on_grid({"item_input": np.array([9.0]), "query": np.array([9.0])})
+    {'item_input': array([8.]), 'query': array([9.])}
     """
     return {
         name: on_grid(weight, _UNITS.get(name, WEIGHT_UNIT), _LIMITS.get(name, _LIMIT))

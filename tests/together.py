@@ -34,7 +34,7 @@ def gradients(with_: Peers = ALONE) -> dict[str, Tensor]:
     options = updates.Options(seed=3, threads=1, dropout=0.0, item_dropout=0.0)
     network = Network(len(made.items), torch.Generator().manual_seed(3), made.heads)
     # bfloat16, where the item loss multiplies in it, rounds each process's part of a sum
-    with mock.patch.object(item_loss, "_FAST", torch.float32):
+    with mock.patch.object(item_loss, "FAST", torch.float32):
         next(updates.Updates(network, made, options, with_).epoch())
     return {name: weight.grad for name, weight in network.named_parameters() if weight.grad is not None}
 
