@@ -10,7 +10,7 @@ from models.neighbours import neighbours
 HALF = 20
 
 
-def tables() -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def tables() -> tuple[np.ndarray, np.ndarray]:
     """What followed what where sessions stay in one half of the items; two items stand in none."""
     random = np.random.default_rng(0)
     item = np.concatenate([1 + random.permutation(HALF)[:5] + HALF * (session % 2) for session in range(400)])
