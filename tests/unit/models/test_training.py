@@ -12,6 +12,7 @@ import torch
 from models import lanes
 from models.log import SPLITS, Log, log
 from models.model_directory import SERVED, Card, load, save, shapes
+from models.network import Network
 from models.objective import weighted
 from models.report.learning import best, learning_curves
 from models.sequences import IGNORED
@@ -19,7 +20,7 @@ from models.simulator import Shop
 from models.simulator import log as simulate
 from models.training import Progress, fingerprint, train
 from models.training_table import Parts, parts
-from models.updates import Options
+from models.updates import Options, Updates
 
 CARD = Card(name="tiny")
 
@@ -230,3 +231,20 @@ def test_lanes_hold_every_event_once_and_each_user_in_order() -> None:
         held = column[column != lanes.NOTHING]
         assert all(after == before + 1 or after in first for before, after in pairwise(held))
     assert IGNORED == lanes.NOTHING
+
+
+@pytest.mark.parametrize(("items", "updates", "learning_rate"), [(60, 30, 0.01), (7_680, 120, 0.005)])
+def test_more_items_get_more_updates_of_fewer_rows_at_a_lower_rate(
+    monkeypatch: pytest.MonkeyPatch, items: int, updates: int, learning_rate: float
+) -> None:
+    monkeypatch.setattr("models.updates._STEPS", 1)
+    names = [f"u{k // 2:04}" for k in range(2_400)]
+    events = pl.DataFrame({"user_id": names, "item_id": "i", "action": "view", "position": range(2_400)})
+    splits = ["train"] * 2_398 + ["validation"] * 2
+    read = log(events.with_columns(split=pl.Series(splits)))
+    made = parts(read, utc_offset_h=0, leave_after_ms=1, item_count=1, item_cap=10)._replace(items=["i"] * items)
+    network = Network(items, torch.Generator(), made.heads)
+    training = Updates(network, made, Options())
+    assert training.learning_rate == pytest.approx(learning_rate)
+    assert training.optimizer.param_groups[0]["weight_decay"] == pytest.approx(30 * learning_rate)
+    assert len(list(training.epoch())) == pytest.approx(updates, rel=0.2)  # whole lanes
