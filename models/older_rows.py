@@ -5,67 +5,40 @@ acts next, as after a change of the model. What an event before the ring had don
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from models.state import RING, ROW, Rows, empty_rows, high_bits
 
-_FIRST = np.dtype(
-    [
-        ("applied", "<i8", 3),
-        ("newest_ms", "<i8"),
-        ("base_ms", "<i8"),
-        ("rescore_ms", "<i8"),
-        ("model", "<u4"),
-        ("accepted", "<u4"),
-        ("late", "<u4"),
-        ("total", "<u4", 3),
-        ("silent_s", "<u4"),
-        ("ring_item", "<u4", RING),
-        ("ring_id", "<u4", RING),
-        ("ring_ts_low", "<u4", RING),
-        ("ring_ts_high", "<u2", RING),
-        ("days", "<u2", (3, 14)),
-        ("base", "<i2", 64),
-        ("now", "<i2", 64),
-        ("minutes", "u1", (3, 12)),
-        ("hours", "u1", (3, 24)),
-        ("ring_action", "u1", RING),
-        ("ring_context", "u1", RING),
-        ("layout", "u1"),
-        ("band", "u1"),
-        ("pad", "u1", 2),
-    ]
-)
+_BEGIN: list[Any] = [
+    ("applied", "<i8", 3),
+    ("newest_ms", "<i8"),
+    ("base_ms", "<i8"),
+    ("rescore_ms", "<i8"),
+    ("model", "<u4"),
+    ("accepted", "<u4"),
+    ("late", "<u4"),
+    ("total", "<u4", 3),
+    ("silent_s", "<u4"),
+    ("ring_item", "<u4", RING),
+    ("ring_id", "<u4", RING),
+    ("ring_ts_low", "<u4", RING),
+]
+_MIDDLE: list[Any] = [
+    ("days", "<u2", (3, 14)),
+    ("base", "<i2", 64),
+    ("now", "<i2", 64),
+    ("minutes", "u1", (3, 12)),
+    ("hours", "u1", (3, 24)),
+]
+_END: list[Any] = [("ring_context", "u1", RING), ("layout", "u1"), ("band", "u1"), ("pad", "u1", 2)]
+
+_FIRST = np.dtype([*_BEGIN, ("ring_ts_high", "<u2", RING), *_MIDDLE, ("ring_action", "u1", RING), *_END])
 """Layout 1, 784 bytes: time and action of the ring in fields of their own."""
 
-_SECOND = np.dtype(
-    [
-        ("applied", "<i8", 3),
-        ("newest_ms", "<i8"),
-        ("base_ms", "<i8"),
-        ("rescore_ms", "<i8"),
-        ("model", "<u4"),
-        ("accepted", "<u4"),
-        ("late", "<u4"),
-        ("total", "<u4", 3),
-        ("silent_s", "<u4"),
-        ("ring_item", "<u4", RING),
-        ("ring_id", "<u4", RING),
-        ("ring_ts_low", "<u4", RING),
-        ("ring_high", "<u2", RING),
-        ("days", "<u2", (3, 14)),
-        ("base", "<i2", 64),
-        ("now", "<i2", 64),
-        ("minutes", "u1", (3, 12)),
-        ("hours", "u1", (3, 24)),
-        ("ring_context", "u1", RING),
-        ("layout", "u1"),
-        ("band", "u1"),
-        ("pad", "u1", 2),
-    ]
-)
+_SECOND = np.dtype([*_BEGIN, ("ring_high", "<u2", RING), *_MIDDLE, *_END])
 """Layout 2, 768 bytes: states of half as many numbers of twice the bits."""
 
 
