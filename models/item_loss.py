@@ -8,12 +8,10 @@ rounded to bfloat16 where the processor multiplies such matrices faster (Kalamka
 learning training, 2019).
 """
 
-from typing import Protocol
-
-import numpy as np
 import torch
 from torch import Tensor
 
+from models.by_hand import Context
 from models.recent_loss import Recent, RecentLoss
 
 _SCORES = 2**21
@@ -57,16 +55,10 @@ def item_loss(
     return loss
 
 
-class _Context(Protocol):
-    saved_tensors: tuple[Tensor, ...]
-
-    def save_for_backward(self, *tensors: Tensor) -> None: ...
-
-
 class _ItemLoss(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: _Context,
+        ctx: Context,
         query: Tensor,
         vectors: Tensor,
         bias: Tensor,
@@ -79,8 +71,7 @@ class _ItemLoss(torch.autograd.Function):
         right = torch.cat([vectors, bias[:, None], torch.ones(len(vectors), 1)], 1)
         wanted = right[target]
         own = (query * wanted[:, :width]).sum(1) + wanted[:, width]
-        column = np.arange(-1, len(vectors))
-        near = None if recent is None else RecentLoss(recent, target, column)
+        near = None if recent is None else RecentLoss(recent, target, len(vectors))
         if near is not None:
             own = own + near.own
         shift = _shift(query, right[:, :width], right[:, width], own, near)
@@ -121,7 +112,7 @@ class _ItemLoss(torch.autograd.Function):
         return loss
 
     @staticmethod
-    def backward(ctx: _Context, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Context, *grads: Tensor) -> tuple[Tensor | None, ...]:
         *of_items, d_weight = (gradient * grads[0] for gradient in ctx.saved_tensors)
         return *of_items, d_weight if len(d_weight) else None, None, None, None
 

@@ -33,15 +33,15 @@ class RecentLoss:
     Args:
         recent: what they add.
         target: of each row, from 0 on [n].
-        column: in which column of the scores each table row is, -1: in none [items + 1].
+        items: number of them; each has a column of the scores, in their order.
 
     Attributes:
         own: what is added to the target's score [n].
         most: how much is added to any score at most, or taken off [n].
     """
 
-    def __init__(self, recent: Recent, target: Tensor, column: Ints) -> None:
-        self._recent, self._column = recent, column
+    def __init__(self, recent: Recent, target: Tensor, items: int) -> None:
+        self._recent, self._column = recent, np.arange(-1, items)
         self._weight = recent.weight.detach().double().contiguous().numpy()
         self._effect = recent.tables.effects(target.numpy() + 1, recent.item, recent.first)
         self.own = torch.from_numpy((self._effect * self._weight).sum((1, 2)).astype(np.float32))

@@ -6,13 +6,14 @@ what raises them would be learnt against items that it does not raise; so the ta
 followed them are in each row's sum themselves, once and exactly, and only the rest is estimated.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from models.by_hand import Context
 from models.compiled import compiled
 from models.item_loss import FAST
 from models.model_directory import FOLLOWERS, RECENT
@@ -80,16 +81,10 @@ class _Own(NamedTuple):
     effect: npt.NDArray[np.float32]
 
 
-class _Context(Protocol):
-    saved_tensors: tuple[Tensor, ...]
-
-    def save_for_backward(self, *tensors: Tensor) -> None: ...
-
-
 class _SampledLoss(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: _Context,
+        ctx: Context,
         query: Tensor,
         vectors: Tensor,
         bias: Tensor,
@@ -142,7 +137,7 @@ class _SampledLoss(torch.autograd.Function):
         return loss.float()
 
     @staticmethod
-    def backward(ctx: _Context, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Context, *grads: Tensor) -> tuple[Tensor | None, ...]:
         return *(gradient * grads[0] for gradient in ctx.saved_tensors), None, None, None
 
 

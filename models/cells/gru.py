@@ -1,10 +1,9 @@
 """The GRU: what is served. Its states are rounded as in serving while gradients pass as if they were not."""
 
-from typing import Protocol
-
 import torch
 from torch import Tensor
 
+from models.by_hand import Context
 from models.cells.cell import Weights
 from models.cells.sizes import NETWORKS
 from models.grid import STATE_LIMIT, STATE_UNIT
@@ -28,17 +27,11 @@ class Gru:
         return after, after[-1]
 
 
-class _Context(Protocol):
-    saved_tensors: tuple[Tensor, ...]
-
-    def save_for_backward(self, *tensors: Tensor) -> None: ...
-
-
 class _Recurrence(torch.autograd.Function):
     """All steps of the recurrence; its gradient by hand is twice as fast as the recorded one of so many small steps."""
 
     @staticmethod
-    def forward(ctx: _Context, x: Tensor, keep: Tensor, h: Tensor, hidden: Tensor, hidden_bias: Tensor) -> Tensor:
+    def forward(ctx: Context, x: Tensor, keep: Tensor, h: Tensor, hidden: Tensor, hidden_bias: Tensor) -> Tensor:
         gates, candidates, before, after = (torch.empty_like(x[..., :n]) for n in (2 * HIDDEN, HIDDEN, HIDDEN, HIDDEN))
         products = torch.empty_like(before)  # h @ hidden_n + hidden_bias
         for t in range(len(x)):
@@ -53,7 +46,7 @@ class _Recurrence(torch.autograd.Function):
         return after
 
     @staticmethod
-    def backward(ctx: _Context, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Context, *grads: Tensor) -> tuple[Tensor | None, ...]:
         keep, hidden, gates, candidates, products, before = ctx.saved_tensors
         r, z = gates[..., :HIDDEN], gates[..., HIDDEN:]
         # factors of the state's gradient that need no state: all steps at once

@@ -5,11 +5,11 @@ Linear recurrent units for sequential recommendation, WSDM 2024.
 """
 
 from math import pi
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from models.by_hand import Context
 from models.cells.cell import Weights, ages, fed, normed
 from models.cells.sizes import NETWORKS
 from models.state import HIDDEN
@@ -48,17 +48,11 @@ class Lru:
         return normed(weights, "last_", fed(weights, "", y)), torch.view_as_real(h[-1]).reshape(-1, 2 * HIDDEN)
 
 
-class _Context(Protocol):
-    saved_tensors: tuple[Tensor, ...]
-
-    def save_for_backward(self, *tensors: Tensor) -> None: ...
-
-
 class _Scan(torch.autograd.Function):
     """All steps in as many rounds as their number has bits, and so are the gradients: they are a scan from the end."""
 
     @staticmethod
-    def forward(ctx: _Context, u: Tensor, decay: Tensor, keep: Tensor, before: Tensor) -> Tensor:
+    def forward(ctx: Context, u: Tensor, decay: Tensor, keep: Tensor, before: Tensor) -> Tensor:
         age = ages(keep, torch.full(keep.shape[1:], len(keep)))  # what began before the piece reaches back beyond it
         h = u.clone()
         h[0] += decay * before * keep[0, :, None]
@@ -67,7 +61,7 @@ class _Scan(torch.autograd.Function):
         return h
 
     @staticmethod
-    def backward(ctx: _Context, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Context, *grads: Tensor) -> tuple[Tensor | None, ...]:
         decay, keep, age, before, h = ctx.saved_tensors
         du = grads[0].clone()
         _scan(du, decay.conj(), age, from_end=True)

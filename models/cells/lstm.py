@@ -1,10 +1,9 @@
 """The LSTM (Hochreiter and Schmidhuber, Long short-term memory, 1997; with a forget gate: Gers et al., 2000)."""
 
-from typing import Protocol
-
 import torch
 from torch import Tensor
 
+from models.by_hand import Context
 from models.cells.cell import Weights
 from models.cells.sizes import NETWORKS
 from models.state import HIDDEN
@@ -28,18 +27,12 @@ class Lstm:
         return after, torch.cat([after[-1], cells[-1]], 1)
 
 
-class _Context(Protocol):
-    saved_tensors: tuple[Tensor, ...]
-
-    def save_for_backward(self, *tensors: Tensor) -> None: ...
-
-
 class _Recurrence(torch.autograd.Function):
     """All steps; the gradient by hand, as that of the GRU, so that the cost of both can be compared."""
 
     @staticmethod
     def forward(
-        ctx: _Context, x: Tensor, keep: Tensor, h: Tensor, c: Tensor, hidden: Tensor, forget_bias: Tensor
+        ctx: Context, x: Tensor, keep: Tensor, h: Tensor, c: Tensor, hidden: Tensor, forget_bias: Tensor
     ) -> tuple[Tensor, Tensor]:
         shape = *x.shape[:2], HIDDEN
         gates, candidates = x.new_empty(*x.shape[:2], 3 * HIDDEN), x.new_empty(shape)
@@ -58,7 +51,7 @@ class _Recurrence(torch.autograd.Function):
         return after, cells
 
     @staticmethod
-    def backward(ctx: _Context, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Context, *grads: Tensor) -> tuple[Tensor | None, ...]:
         keep, hidden, gates, candidates, before, held, bends = ctx.saved_tensors
         i, f, o = torch.split(gates, HIDDEN, 2)
         # factors of the gradients of h and c that need no state: all steps at once
