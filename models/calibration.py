@@ -28,7 +28,8 @@ FOLDS = 5
 
 _LEAST_SEQUENCES = 20
 _MOST_ROWS = 50_000  # more say no more of so few numbers
-_MOST_SCORES = 8_000_000  # of items, looked at for their five numbers
+_MOST_SCORES = 200_000_000  # of items, looked at for their five numbers: seconds
+_LEAST_ITEM_ROWS = 1_000  # however many items there are
 _HELD = 4.0  # precision of the prior that holds slopes at 1 and shifts at 0
 
 Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
@@ -202,18 +203,15 @@ def _put_items_right(
     """Return the factors of the parts of the next item's scores."""
     none = torch.tensor(NONE, dtype=torch.float64)
     known = torch.nonzero(log.validation.next_item[row])[:, 0]
-    known = known[:: len(known) * len(weights["item_bias"]) // _MOST_SCORES + 1]
+    items = len(weights["item_bias"])
+    known = known[:: len(known) // max(_LEAST_ITEM_ROWS, _MOST_SCORES // items) + 1]
     if not len(known):
         return none, {}
-    made, every = item_parts(weights, log, row[known], h[known]), torch.arange(len(known))
-    found = fit_items(made, every, none)
-    both = torch.empty(2, 3, len(known), dtype=torch.float64)
-    both[0] = torch.stack(made.told(none, every))
-    for k in range(FOLDS):
-        mine = fold[known] == k
-        both[1][:, mine] = torch.stack(made.told(fit_items(made, every[~mine], found), every[mine]))
-    losses = both[:, 0].mean(1).tolist()
-    told = _told(losses, [(sure, came > 0) for _, sure, came in both])
+    made = item_parts(weights, log, row[known], h[known])
+    found, without = fit_items(made, fold[known], FOLDS)
+    both = [made.told(none), made.told(without[fold[known]])]
+    losses = [float(loss.mean()) for loss, _, _ in both]
+    told = _told(losses, [(sure, came) for _, sure, came in both])
     if not losses[1] < losses[0]:
         return none, told
     return found, told | {"factors": found.tolist()}

@@ -65,7 +65,7 @@ def sampled_loss(query: Tensor, vectors: Tensor, bias: Tensor, target: Tensor, d
     return loss
 
 
-class _Own(NamedTuple):
+class Own(NamedTuple):
     """The items that rows score by themselves, and which weight has which effect on the score of which of them.
 
     Fields:
@@ -106,7 +106,7 @@ class _SampledLoss(torch.autograd.Function):
         spare = np.full(len(vectors) + 1, -1)
         for start in range(0, len(left), _ROWS):
             block = slice(start, start + _ROWS)
-            own = _own(recent, target[block].numpy() + 1, block, spare)
+            own = own_items(recent, target[block].numpy() + 1, block, spare)
             raised = np.bincount(own.place, own.effect * weights[block].reshape(-1)[own.slot], len(own.item))
             scores = raised.astype(np.float32)
             _add_products(scores, left[block].numpy(), every, own.first, own.item)
@@ -141,7 +141,7 @@ class _SampledLoss(torch.autograd.Function):
         return *(gradient * grads[0] for gradient in ctx.saved_tensors), None, None, None
 
 
-def _own(recent: Recent, target: Ints, block: slice, spare: Ints) -> _Own:
+def own_items(recent: Recent, target: Ints, block: slice, spare: Ints) -> Own:
     """Return the own items of a block of rows.
 
     Args:
@@ -167,7 +167,7 @@ def _own(recent: Recent, target: Ints, block: slice, spare: Ints) -> _Own:
         slot,
         effect,
     )
-    return _Own(first, found[: first[-1]], place[:effects], slot[:effects], effect[:effects])
+    return Own(first, found[: first[-1]], place[:effects], slot[:effects], effect[:effects])
 
 
 @compiled

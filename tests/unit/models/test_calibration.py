@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models import calibration
+from models import calibration, item_calibration
 from models.calibration import FOLDS, Head, calibrate, fit, fold_in
 from models.features import TIME_BINS
-from models.item_calibration import NONE, item_parts
+from models.item_calibration import NONE, ItemParts, item_parts
 from models.item_calibration import fit as fit_items
 from models.latest import COLUMNS
 from models.learned import Learned
@@ -121,28 +121,62 @@ def test_folding_factors_of_items_into_the_weights_equals_applying(made: Parts) 
     def scores() -> Tensor:
         return item_scores(network.on_grid(), made.followers.tables, h, *made.held(rows))
 
-    parted = item_parts(network.on_grid(), made, rows, h)
-    every = torch.arange(len(rows))
-    torch.testing.assert_close(parted.scores(torch.tensor(NONE), every), scores(), atol=1e-4, rtol=0)
-    wanted = parted.scores(factors, every)
+    target = made.validation.next_item[rows] - 1
+    weights = network.on_grid()
+    parted = item_parts(weights, made, rows, h)
+    loss = functional.cross_entropy(scores(), target, reduction="none")
+    torch.testing.assert_close(parted.told(torch.tensor(NONE))[0], loss.double(), atol=1e-4, rtol=0)
+    wanted = parted.told(factors)[0]
     fold_in(network, torch.ones(network.heads.readout), torch.zeros(network.heads.readout), factors)
-    assert float((wanted - scores()).detach().abs().max()) < 0.02
+    folded = functional.cross_entropy(scores(), target, reduction="none").detach()
+    assert float((wanted - folded).abs().max()) < 0.02 < 0.1 < float((wanted - loss).abs().max())
+
+
+def test_slopes_of_factors_of_items_are_those_of_the_loss(made: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Network(len(made.items), torch.Generator().manual_seed(1))
+    rows, h = some_items(made, network)
+    monkeypatch.setattr(item_calibration, "_BLOCK", 7 * len(made.items))  # blocks of 7 rows
+    parted = item_parts(network.on_grid(), made, rows, h)
+    at, near = torch.tensor([0.6, 1.3, 0.7, 1.2, -0.4], dtype=torch.float64), 1e-2
+    slopes, curves = parted.slopes(at)
+    for k in range(len(NONE)):
+        step = near * torch.eye(len(NONE), dtype=torch.float64)[k]
+        more, less = parted.told(at + step)[0], parted.told(at - step)[0]
+        torch.testing.assert_close(slopes[:, k], (more - less) / (2 * near), atol=2e-3, rtol=1e-2)
+        turned = (parted.slopes(at + step)[0] - parted.slopes(at - step)[0]) / (2 * near)
+        torch.testing.assert_close(curves[:, k], turned, atol=2e-3, rtol=1e-2)
 
 
 def test_factors_of_items_are_those_that_the_rows_were_drawn_by(made: Parts) -> None:
     network = Network(len(made.items), torch.Generator().manual_seed(1))
     row, h = some_items(made, network)
-    with torch.no_grad():
-        parted = item_parts(network.on_grid(), made, row.repeat(50), h.repeat(50, 1))
+    row, h = row.repeat(50), h.repeat(50, 1)
     factors = torch.tensor([0.5, 1.5, 0.4, 0.7, 1.0], dtype=torch.float64)
-    every = torch.arange(len(parted.target))
-    odds = torch.softmax(parted.scores(factors, every), 1)
+    told = network.on_grid()
+    fold_in(network, torch.ones(network.heads.readout), torch.zeros(network.heads.readout), factors)
+    with torch.no_grad():
+        odds = torch.softmax(item_scores(network.on_grid(), made.followers.tables, h, *made.held(row)), 1)
     drawn_by = torch.multinomial(odds, 1, generator=torch.Generator().manual_seed(4))[:, 0]
-    parted = parted._replace(target=drawn_by)
-    found = fit_items(parted, every, torch.tensor(NONE, dtype=torch.float64))
+    fold = torch.arange(len(row)) % FOLDS
+    found, without = fit_items(parted_by(made, told, row, h, drawn_by), fold, FOLDS)
     assert float((found - factors).abs().max()) < 0.15
-    assert float(parted.told(found, every)[0].mean()) <= float(parted.told(factors, every)[0].mean())
-    assert float(parted.told(torch.tensor(NONE), every)[0].mean()) > float(parted.told(found, every)[0].mean()) + 0.05
+    kept = torch.nonzero(fold)[:, 0]
+    alone, _ = fit_items(parted_by(made, told, row[kept], h[kept], drawn_by[kept]), fold[kept], FOLDS)
+    assert float((without[0] - alone).abs().max()) < 0.005 < float((found - alone).abs().max())
+
+
+def parted_by(made: Parts, weights: dict[str, Tensor], row: Tensor, h: Tensor, target: Tensor) -> ItemParts:
+    """The parts of 50 times the same rows after which chosen items came."""
+    came = made.validation.next_item.clone()
+    parted = []
+    for some in torch.split(torch.arange(len(row)), len(row) // 50):
+        came[row[some]] = target[some] + 1
+        parted.append(
+            item_parts(weights, made._replace(validation=made.validation._replace(next_item=came)), row[some], h[some])
+        )
+    return parted[0]._replace(
+        query=torch.cat([part.query for part in parted]), raised=[one for part in parted for one in part.raised]
+    )
 
 
 def test_a_network_that_shouts_is_brought_down(made: Parts) -> None:
