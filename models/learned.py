@@ -65,7 +65,9 @@ class Learned:
         h, before = self._before(log, rows), np.maximum(rows - 1, 0)
         scores: Floats = torch.addmm(read.bias, h @ self._weights["query"], read.vectors.T).numpy()
         item, done = (recent(column, read.steps.number, before) for column in (read.steps.item, read.action))
-        last = held(np.where(read.steps.begins[rows, None], 0, item), done, len(self.card.actions))
+        begins = read.steps.begins[rows, None]
+        older = np.where(begins, 0, read.steps.older[before])
+        last = held(np.where(begins, 0, item), done, older, len(self.card.actions))
         weight = self._recent.of(last, h.numpy() / STATE_UNIT)
         self._followers.add(scores, read.column, last.item, np.zeros(len(rows), np.int64), weight)
         return scores

@@ -14,7 +14,7 @@ from models.cells.sizes import NETWORKS, SERVED_NETWORK
 from models.features import CONTEXTS, GAPS, HOURS_OF_WEEK, TIME_BINS
 from models.latest import sizes
 from models.reference import Reference
-from models.state import ACTIONS, HIDDEN, RESOLUTIONS, RING, Floats
+from models.state import ACTIONS, HIDDEN, OLDER, RESOLUTIONS, RING, Floats
 from models.windows import BINS
 
 FORMAT = 1
@@ -161,7 +161,9 @@ def shapes(items: int, heads: Heads = SERVED, network: str = SERVED_NETWORK) -> 
     item. For the k-th event from the end (0 to RING - 1), of one of A actions a and of row i, if i stands not nearer
     but c times further back in the ring, is added, with `g = h @ recent_gate` and all weights rounded: to the
     score of row `follower[i, m]`, for all m, `follow_bias[k * A + a] * (1 + g_0) * follower_lift[i, m]` if k < RECENT;
-    to that of row i `again_bias[k * A + a] + again_bias[RING * A + c] + (g_1 if k = 0 else g_2)`.
+    to that of row i `again_bias[k * A + a] + again_bias[RING * A + OLDER + c] + (g_1 if k = 0 else g_2)`. For the k-th
+    of the older items, the newest first, if it is not in the ring: `again_bias[RING * A + k] +
+    again_bias[RING * A + OLDER] + g_3` to the score of its row.
     Without times, `action_gap` has one row an action, and there are no hours and windows.
     """
     width, _, own = NETWORKS[network]
@@ -176,8 +178,8 @@ def shapes(items: int, heads: Heads = SERVED, network: str = SERVED_NETWORK) -> 
         **own,
         "query": (HIDDEN, VECTOR),
         "follow_bias": (RECENT * known,),
-        "again_bias": (RING * known + RING,),
-        "recent_gate": (HIDDEN, 3),
+        "again_bias": (RING * known + OLDER + RING,),
+        "recent_gate": (HIDDEN, 4),
         "follower": (items + 1, FOLLOWERS),
         "follower_lift": (items + 1, FOLLOWERS),
         "readout": (HIDDEN, heads.readout),

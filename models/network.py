@@ -22,7 +22,7 @@ from models.features import HOURS_OF_WEEK, TIME_BINS
 from models.grid import EMBEDDING_UNIT, WEIGHT_UNIT
 from models.latest import ordered
 from models.model_directory import COUNTED, RECENT, SERVED, VECTOR, Heads, shapes
-from models.recent import Held, Tables
+from models.recent import GATES, SLOTS, Held, Tables
 from models.state import HIDDEN, RING, Floats, Ints
 from models.windows import BINS
 
@@ -199,14 +199,13 @@ def item_scores(weights: dict[str, Tensor], tables: Tables, h: Tensor, held: Hel
 
 
 def recent_weights(weights: dict[str, Tensor], h: Tensor, held: Held) -> Tensor:
-    """Return what lifts and coming again weigh, as `recent.Weights.of` does but for its rounding [n, 2, RING]."""
+    """Return what lifts and coming again weigh, as `recent.Weights.of` does but for its rounding [n, 2, SLOTS]."""
     code, more = torch.from_numpy(held.code), torch.from_numpy(held.more)
     gate = h @ weights["recent_gate"]
     follow = weights["follow_bias"][code[:, :RECENT]] * (1 + gate[:, :1])
     again = weights["again_bias"]
-    nearest = gate[:, 1:2], gate[:, 2:].expand(-1, RING - 1)
-    again = again[code] + again[len(again) - RING + more] + torch.cat(nearest, 1)
-    return torch.stack([functional.pad(follow, (0, RING - RECENT)), again], 1)
+    again = again[code] + again[len(again) - RING + more] + gate[:, GATES]
+    return torch.stack([functional.pad(follow, (0, SLOTS - RECENT)), again], 1)
 
 
 def time_loss(

@@ -2,7 +2,8 @@
 
 For each different item of the ring: the lifts of what followed it (`models.followers`), times what a lift weighs at its
 distance; and to its own score, what coming again adds by how far back and with which action it was met last and how
-often it stands in the ring. The state says how much of both (repeat and explore: Ren et al., RepeatNet, AAAI 2019).
+often it stands in the ring. Of the older items, which have left the ring, only coming again, by their rank. The state
+says how much of all (repeat and explore: Ren et al., RepeatNet, AAAI 2019).
 Tables are sparse, so this takes time by the number of followers, not of items.
 """
 
@@ -16,16 +17,19 @@ from models.compiled import compiled
 from models.grid import STATE_UNIT, WEIGHT_UNIT, on_grid
 from models.model_directory import FOLLOWERS, RECENT, known_actions
 from models.recurrence import States
-from models.state import RING, Floats, Ints
+from models.state import OLDER, RING, Floats, Ints
+
+SLOTS = RING + OLDER
+"""Number of items that add to the scores: those of the ring, then the older ones."""
 
 
 class Held(NamedTuple):
-    """The different items of the last events, each where it was met last.
+    """The different items of the last events, each where it was met last, and behind them the older ones.
 
     Fields:
-        item: table row, the newest first, 0: none, unknown, or met again nearer [rows, RING].
-        code: distance and action, of `known_actions` each [rows, RING].
-        more: how often the item stands in the ring besides [rows, RING].
+        item: table row, the newest first, 0: none, unknown, or met again nearer [rows, SLOTS].
+        code: distance and action, of `known_actions` each; of older ones the rank, behind these [rows, SLOTS].
+        more: how often the item stands in the ring besides [rows, SLOTS].
     """
 
     item: Ints
@@ -33,21 +37,25 @@ class Held(NamedTuple):
     more: Ints
 
 
-def held(item: Ints, action: Ints, actions: int) -> Held:
-    """Return the different items of last events.
+def held(item: Ints, action: Ints, older: Ints, actions: int) -> Held:
+    """Return the different items of last events, and the older ones.
 
     Args:
         item: table rows of the last events, the newest first, 0: none or unknown [rows, RING].
         action: their codes [rows, RING].
+        older: table rows of the older items, each once, the newest first, 0: none or unknown [rows, OLDER].
         actions: number of actions of the model.
 
-    >>> made = held(np.array([[3, 5, 3] + [0] * 13]), np.array([[1, 0, 2] + [0] * 13]), 3)
+    >>> older = np.array([[5, 9] + [0] * 9])
+    >>> made = held(np.array([[3, 5, 3] + [0] * 13]), np.array([[1, 0, 2] + [0] * 13]), older, 3)
     >>> made.item[0, :3].tolist(), made.code[0, :2].tolist(), made.more[0, :2].tolist()
     ([3, 5, 0], [1, 3], [1, 0])
+    >>> made.item[0, RING : RING + 2].tolist(), made.code[0, RING : RING + 2].tolist()
+    ([0, 9], [48, 49])
     """
-    made = Held(*np.zeros((3, *item.shape), np.int64))
-    _different(np.ascontiguousarray(item, np.int64), np.ascontiguousarray(action, np.int64),
-               known_actions(actions), *made)  # fmt: skip
+    made = Held(*np.zeros((3, len(item), SLOTS), np.int64))
+    columns = (np.ascontiguousarray(column, np.int64) for column in (item, action, older))
+    _different(*columns, known_actions(actions), *made)
     return made
 
 
@@ -72,9 +80,9 @@ class Tables(NamedTuple):
         Args:
             scores: [rows, columns].
             column: of the score of each table row, -1: it is not asked for [items + 1].
-            item: as `Held.item` [rows, RING].
+            item: as `Held.item` [rows, SLOTS].
             first: where the set of tables begins that is meant [rows].
-            weight: of the lifts, and of coming again, at each distance, in float64 [rows, 2, RING].
+            weight: of the lifts, and of coming again, at each distance, in float64 [rows, 2, SLOTS].
         """
         _add(scores, column, item, first, self.item, self.lift, weight)
 
@@ -86,20 +94,24 @@ class Tables(NamedTuple):
         )
 
     def effects(self, target: Ints, item: Ints, first: Ints) -> npt.NDArray[np.float32]:
-        """Return by what each weight is multiplied in the score of one table row a row [rows, 2, RING]."""
-        found = np.zeros((len(target), 2, RING), np.float32)
+        """Return by what each weight is multiplied in the score of one table row a row [rows, 2, SLOTS]."""
+        found = np.zeros((len(target), 2, SLOTS), np.float32)
         _look_up(self.item, self.lift, item, first, target, found)
         return found
 
     def pull(self, odds: Floats, per_row: Floats, column: Ints, item: Ints, first: Ints, pulled: Floats) -> None:
-        """Write the sum of each weight's effect over scores, times their odds and the row's factor [rows, 2, RING]."""
+        """Write the sum of each weight's effect over scores, times their odds and the row's factor [rows, 2, SLOTS]."""
         _pull(odds, per_row, column, item, first, self.item, self.lift, pulled)
 
     def sums(self, item: Ints, first: Ints) -> Floats:
-        """Return the sum of each weight's effect over all items of each row [rows, 2, RING]."""
+        """Return the sum of each weight's effect over all items of each row [rows, 2, SLOTS]."""
         lifts = self.lift.sum(1, dtype=np.float64)[item + first[:, None]]
         lifts[:, RECENT:] = 0
         return np.stack([lifts, (item > 0).astype(np.float64)], 1)
+
+
+GATES = np.repeat([1, 2, 3], [1, RING - 1, OLDER])
+"""Which column of `recent_gate` says how much coming again adds, of each slot."""
 
 
 class Weights(NamedTuple):
@@ -110,17 +122,16 @@ class Weights(NamedTuple):
     gate: Floats
 
     def of(self, made: Held, states: States | Floats) -> Floats:
-        """Return the weights of lifts and of coming again, exact and on the grid [rows, 2, RING].
+        """Return the weights of lifts and of coming again, exact and on the grid [rows, 2, SLOTS].
 
         Args:
             made: the last items [rows].
             states: recurrent states in units of `grid.STATE_UNIT` [rows, HIDDEN].
         """
         gate = states.astype(np.float64) @ self.gate * STATE_UNIT
-        weight = np.zeros((len(gate), 2, RING))
+        weight = np.zeros((len(gate), 2, SLOTS))
         weight[:, 0, :RECENT] = self.follow[made.code[:, :RECENT]] * (1 + gate[:, :1])
-        weight[:, 1] = self.again[made.code] + self.again[len(self.again) - RING + made.more] + gate[:, 2:]
-        weight[:, 1, 0] += gate[:, 1] - gate[:, 2]
+        weight[:, 1] = self.again[made.code] + self.again[len(self.again) - RING + made.more] + gate[:, GATES]
         return on_grid(weight, WEIGHT_UNIT)
 
 
@@ -135,7 +146,7 @@ def tables(weights: Mapping[str, Floats]) -> tuple[Tables, Weights]:
 
 
 @compiled
-def _different(item: Ints, action: Ints, known: int, found: Ints, code: Ints, more: Ints) -> None:
+def _different(item: Ints, action: Ints, older: Ints, known: int, found: Ints, code: Ints, more: Ints) -> None:
     for row in range(len(item)):
         for k in range(RING):
             code[row, k] = k * known + action[row, k] % known
@@ -148,6 +159,12 @@ def _different(item: Ints, action: Ints, known: int, found: Ints, code: Ints, mo
                 found[row, k] = item[row, k]
             else:
                 more[row, nearer] += 1
+        for k in range(OLDER):
+            code[row, RING + k] = RING * known + k
+            found[row, RING + k] = older[row, k]
+            for nearer in range(RING):
+                if item[row, nearer] == older[row, k]:
+                    found[row, RING + k] = 0
 
 
 @compiled
@@ -177,7 +194,7 @@ def add_row(
     weight: Floats,
 ) -> None:
     """Add to the scores of one history: `Tables.add` for other loops."""
-    for k in range(RING):
+    for k in range(SLOTS):
         source = item[k]
         if source == 0:
             continue
@@ -195,7 +212,7 @@ def add_row(
 @compiled
 def clear_row(scores: Floats, item: Ints, follower: npt.NDArray[np.int32]) -> None:
     """Set to 0 what `add_row` changed, where the column of a table row is its number, of the first set."""
-    for k in range(RING):
+    for k in range(SLOTS):
         scores[item[k]] = 0
         if k < RECENT:
             for place in range(FOLLOWERS):
@@ -212,7 +229,7 @@ def _look_up(
     found: npt.NDArray[np.float32],
 ) -> None:
     for row in range(len(item)):
-        for k in range(RING):
+        for k in range(SLOTS):
             source = item[row, k]
             if source > 0 and source == target[row]:
                 found[row, 1, k] = 1
@@ -237,7 +254,7 @@ def _pull(
     if not len(odds) == len(item) == len(per_row) == len(first) == len(pulled):
         raise ValueError("not as many odds as histories")
     for row in range(len(odds)):
-        for k in range(RING):
+        for k in range(SLOTS):
             source = item[row, k]
             if source == 0:
                 continue

@@ -16,9 +16,9 @@ class Recent(NamedTuple):
 
     Fields:
         tables: what followed what.
-        item: as `recent.Held.item` [n, RING].
+        item: as `recent.Held.item` [n, SLOTS].
         first: where the tables of each row begin [n].
-        weight: of lifts and of coming again [n, 2, RING].
+        weight: of lifts and of coming again [n, 2, SLOTS].
     """
 
     tables: Tables
@@ -61,10 +61,10 @@ class RecentLoss:
         self._recent.tables.pull(odds.numpy(), each, self._column, *held, self._pulled[block])
 
     def gradient(self, pull: float) -> Tensor:
-        """Return the gradient of the weights [n, 2, RING], after all blocks, given that of each target's score."""
+        """Return the gradient of the weights [n, 2, SLOTS], after all blocks, given that of each target's score."""
         own = pull * self._effect
         return torch.from_numpy((self._pulled + own).astype(np.float32))
 
     def sum(self) -> Tensor:
-        """Return each weight's effect over all scores of each row [n, 2, RING]."""
+        """Return each weight's effect over all scores of each row [n, 2, SLOTS]."""
         return torch.from_numpy(self._recent.tables.sums(self._recent.item, self._recent.first).astype(np.float32))

@@ -17,8 +17,9 @@ from models.by_hand import Context
 from models.compiled import compiled
 from models.item_loss import FAST
 from models.model_directory import FOLLOWERS, RECENT
+from models.recent import SLOTS
 from models.recent_loss import Recent
-from models.state import RING, Ints
+from models.state import Ints
 
 _ROWS = 256
 """Rows of a block."""
@@ -190,7 +191,7 @@ def _list(
         found[own] = target[row] - 1
         spare[target[row]] = own
         own += 1
-        for k in range(RING):
+        for k in range(SLOTS):
             source = item[row, k]
             if source == 0:
                 continue
@@ -203,7 +204,7 @@ def _list(
                     found[own] = one - 1
                     own += 1
                 place[effects] = spare[one]
-                slot[effects] = (2 * row + (1 if at < 0 else 0)) * RING + k
+                slot[effects] = (2 * row + (1 if at < 0 else 0)) * SLOTS + k
                 effect[effects] = 1.0 if at < 0 else lift[sets[row] + source, at]
                 effects += 1
         for at in range(first[row], own):

@@ -11,11 +11,14 @@ import numpy.typing as npt
 import polars as pl
 
 from models.features import GAP_EDGES_MS, GAPS, context_code, gap_code, hour_of_week
+from models.item_index import ItemIndex
+from models.item_index import hashes as item_hashes
 from models.latest import log_codes
 from models.log import SPLITS, Log, cuts_through
 from models.log_windows import window_bins
 from models.model_directory import LEAVE, SERVED, TARGETS, Heads
-from models.state import Floats, Ints
+from models.older_items import of_log, older_key
+from models.state import OLDER_KEY_BITS, Floats, Ints
 from models.survival import widths_passed
 
 IGNORED = -1
@@ -32,6 +35,7 @@ class Inputs(NamedTuple):
     Fields:
         begins: whether the event is its sequence's first.
         number: of the event in its sequence, from 0 on.
+        older: `older_items.of_log` after the event [events, OLDER].
         item: row of the item tables.
         action_gap, hour, context: rows of the tables of these names; hours are 0 without times.
         window_bins: `windows.bins` after the event [events, features].
@@ -40,6 +44,7 @@ class Inputs(NamedTuple):
 
     begins: Bools
     number: Ints
+    older: npt.NDArray[np.int32]
     item: Ints
     action_gap: Ints
     hour: Ints
@@ -105,19 +110,22 @@ def inputs(log: Log, heads: Heads, items: list[str], utc_offset_h: int) -> Input
     number = np.arange(len(begins)) - log.first[np.cumsum(begins) - 1]
     action = actions(log, heads)
     hashes = np.array([crc32(name.encode()) for name in log.items], np.uint32)
-    rows = item_rows(items, hashes)
+    rows, key = item_rows(items, hashes), older_key(hashes.astype(np.int64))
+    older_rows = ItemIndex(older_key(item_hashes(items)), OLDER_KEY_BITS).rows(key)
+    older = of_log(log.first, key[log.item], older_rows[log.item])
     context = _contexts(log.columns)
     latest = log_codes(log.first, action, hashes[log.item], log.ts_ms, context, len(heads.actions))
     if not heads.timed:
         nothing = np.zeros(len(action), np.int64)
         no_windows = np.zeros((len(action), 0), np.uint8)
-        return Inputs(begins, number, rows[log.item], action, nothing, context, no_windows, latest)
+        return Inputs(begins, number, older, rows[log.item], action, nothing, context, no_windows, latest)
     if not log.timed:
         raise ValueError("the model learnt from times, and these events have none")
     before = np.where(begins, -1, np.diff(log.ts_ms, prepend=0))
     return Inputs(
         begins=begins,
         number=number,
+        older=older,
         item=rows[log.item],
         action_gap=action * GAPS + gap_code(before),
         hour=hour_of_week(log.ts_ms, utc_offset_h),

@@ -17,6 +17,9 @@ HIDDEN = 128
 RING = 16
 """Number of last events that a row keeps: an event late by less than this many events is put in order exactly."""
 
+OLDER = 11
+"""Number of different items that a row keeps of the events that have left the ring."""
+
 NEVER = np.iinfo(np.int64).max
 """`rescore_ms` of a user whose churn band cannot change by silence alone."""
 
@@ -50,6 +53,9 @@ ROW = np.dtype(
     ]
 )
 """Layout of a row, 768 bytes; with the writer id before it in the changelog 776."""
+
+OLDER_KEY_BITS = 24
+"""How many bits of the crc32 of the item id a row keeps of an older item."""
 
 ACTION_SHIFT = 12
 """Where the action begins in `ring_high`."""

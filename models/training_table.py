@@ -12,7 +12,7 @@ from models.log import Log
 from models.model_directory import Heads, known_actions
 from models.recent import Held, held
 from models.sequences import Inputs, Targets, Times, actions, categories, heads_of, inputs, targets, vocabulary
-from models.state import RING, Floats, Ints
+from models.state import OLDER, RING, Floats, Ints
 
 
 class Steps(NamedTuple):
@@ -22,6 +22,7 @@ class Steps(NamedTuple):
         item, action_gap, hour, context: rows of the network's input tables.
         begins: whether the event is its sequence's first.
         number: of the event in its sequence, from 0 on.
+        older: `older_items.of_log` after the event [events, OLDER].
         window_bins: `windows.bins` after the event [events, features].
         latest: `latest.codes` after the event [events, codes].
     """
@@ -32,6 +33,7 @@ class Steps(NamedTuple):
     context: Tensor
     begins: Tensor
     number: Tensor
+    older: Tensor
     window_bins: Tensor
     latest: Tensor
 
@@ -94,7 +96,7 @@ class Parts(NamedTuple):
         last, done = (recent(column, number, rows.numpy()) for column in (self.steps.item.numpy(), self.action))
         made = self.followers
         first = made.part[rows.numpy()] * made.rows if learning else np.full(len(rows), made.all_first)
-        return held(last, done, len(self.heads.actions)), first
+        return held(last, done, self.steps.older[rows].numpy(), len(self.heads.actions)), first
 
 
 def parts(log: Log, *, utc_offset_h: int, leave_after_ms: int, item_count: int, item_cap: int) -> Parts:
@@ -135,7 +137,7 @@ def coming_again(made: Parts, rows: Tensor, counts: Ints) -> Floats:
     """
     last, _ = made.held(rows)
     share = counts / max(counts[1:].sum(), 1)
-    size = RING * known_actions(len(made.heads.actions))
+    size = RING * known_actions(len(made.heads.actions)) + OLDER
     came = last.item == made.train.next_item[rows].numpy()[:, None]
     met = np.bincount(last.code[(last.item > 0) & came], minlength=size)
     expected = np.bincount(last.code[last.item > 0], share[last.item[last.item > 0]], minlength=size)
