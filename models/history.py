@@ -1,6 +1,6 @@
 """The history of a user in its row: the ring of the last events in order, and the recurrent states at its two ends.
 
-Writes `applied`, `accepted`, `late`, `base_ms`, `ring_*`, `base`, `now`, `model`, and the windows through
+Writes `applied`, `accepted`, `late`, `base_ms`, `ring_*`, `older_*`, `base`, `now`, `model`, and the windows through
 `windows.add`.
 
 The ring holds the last RING accepted events, sorted by `(ts_ms, action, id, item)`. `base` is the recurrent state

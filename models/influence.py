@@ -6,10 +6,8 @@ influences do not add up, as events may stand in for each other.
 """
 
 from typing import NamedTuple
-from zlib import crc32
 
 import numpy as np
-import numpy.typing as npt
 
 from models.churn import as_of_ms
 from models.history import NO_EVENTS, apply
@@ -120,10 +118,10 @@ def _of_items(rows: Rows, model: Predictor, items: Ints) -> Floats:
     if not len(items) or not len(model.items):
         return shares
     ring = model.ring(rows)
-    known = np.asarray((ring > 0).any(1))
+    held, column = model.held(rows, ring), np.arange(-1, len(model.items))
+    known = np.asarray((held.item > 0).any(1))
     query = np.where(known[:, None], item_query(rows["now"], model), 0)
     vectors, bias = model.embedding[1:].T.astype(np.float64), model.item_bias[1:].astype(np.float64)
-    held, column = model.held(rows, ring), np.arange(-1, len(model.items))
     weight, own = model.recent.of(held, rows["now"]), np.zeros(len(rows), np.int64)
     block = max(1, _SCORES // len(model.items))
     for start in range(0, len(rows), block):
@@ -145,8 +143,3 @@ def log_odds(probability: Floats) -> Floats:
     p = np.clip(probability, _LEAST, 1 - _LEAST)
     odds: Floats = np.log(p) - np.log1p(-p)
     return odds
-
-
-def item_hashes(items: list[str]) -> npt.NDArray[np.int64]:
-    """Return how rows name items."""
-    return np.array([crc32(item.encode()) for item in items], np.int64)

@@ -11,7 +11,7 @@ from models.state import Ints
 HASH_BITS = 32
 
 
-def hashes(items: Sequence[str]) -> Ints:
+def item_hashes(items: Sequence[str]) -> Ints:
     """Return how rows name items: the crc32 of their ids [items]."""
     return np.array([crc32(item.encode()) for item in items], np.int64)
 
@@ -25,8 +25,8 @@ class ItemIndex:
         hashes: of the items, in order of the tables' rows [items].
         bits: of a hash.
 
-    >>> index = ItemIndex(hashes(["shoe", "hat"]))
-    >>> index.rows(hashes(["hat", "shoe"])).tolist(), index.rows(np.array([[7]])).tolist()
+    >>> index = ItemIndex(item_hashes(["shoe", "hat"]))
+    >>> index.rows(item_hashes(["hat", "shoe"])).tolist(), index.rows(np.array([[7]])).tolist()
     ([2, 1], [[0]])
     """
 

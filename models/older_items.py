@@ -19,7 +19,8 @@ def older_key(item: Ints) -> Ints:
     >>> older_key(np.array([0xAB000000, 0xAB000007])).tolist()
     [1, 7]
     """
-    return np.maximum(item & (1 << OLDER_KEY_BITS) - 1, 1)
+    key: Ints = np.maximum(item & (1 << OLDER_KEY_BITS) - 1, 1)
+    return key
 
 
 def keys(low: Ints, high: Ints) -> Ints:
@@ -41,7 +42,8 @@ def of_log(first: Ints, key: Ints, row: Ints) -> npt.NDArray[np.int32]:
     """
     found = np.zeros((len(key), OLDER), np.int32)
     ends = np.append(first[1:], len(key))
-    _of_log(*(np.ascontiguousarray(column, np.int64) for column in (first, ends, key, row)), found)
+    first, ends, key, row = (np.ascontiguousarray(column, np.int64) for column in (first, ends, key, row))
+    _of_log(first, ends, key, row, found)
     return found
 
 

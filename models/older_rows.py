@@ -1,7 +1,8 @@
 """Rows of older layouts, as a changelog may still hold them: read, and made rows of today.
 
-What the ring says stays; the recurrent states are of no use any more and are made again from the ring when the user
-acts next, as after a change of the model. What an event before the ring had done to them is lost with that.
+What the ring says stays; the recurrent states are of no use any more, as no model that made them is served, and are
+made again from the ring when the user acts next, as after a change of the model. What an event before the ring had done
+to them is lost with that, and there are no older items.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,26 +27,30 @@ _BEGIN: list[Any] = [
     ("ring_id", "<u4", RING),
     ("ring_ts_low", "<u4", RING),
 ]
-_MIDDLE: list[Any] = [
-    ("days", "<u2", (3, 14)),
-    ("base", "<i2", 64),
-    ("now", "<i2", 64),
-    ("minutes", "u1", (3, 12)),
-    ("hours", "u1", (3, 24)),
-]
+_DAYS: list[Any] = [("days", "<u2", (3, 14))]
+_WIDE: list[Any] = [("base", "<i2", 64), ("now", "<i2", 64)]
+_NARROW: list[Any] = [("base", "i1", 128), ("now", "i1", 128)]
+_WINDOWS: list[Any] = [("minutes", "u1", (3, 12)), ("hours", "u1", (3, 24))]
 _END: list[Any] = [("ring_context", "u1", RING), ("layout", "u1"), ("band", "u1"), ("pad", "u1", 2)]
 
-_FIRST = np.dtype([*_BEGIN, ("ring_ts_high", "<u2", RING), *_MIDDLE, ("ring_action", "u1", RING), *_END])
+_RING_HIGH: list[Any] = [("ring_high", "<u2", RING)]
+
+_FIRST = np.dtype(
+    [*_BEGIN, ("ring_ts_high", "<u2", RING), *_DAYS, *_WIDE, *_WINDOWS, ("ring_action", "u1", RING), *_END]
+)
 """Layout 1, 784 bytes: time and action of the ring in fields of their own."""
 
-_SECOND = np.dtype([*_BEGIN, ("ring_high", "<u2", RING), *_MIDDLE, *_END])
+_SECOND = np.dtype([*_BEGIN, *_RING_HIGH, *_DAYS, *_WIDE, *_WINDOWS, *_END])
 """Layout 2, 768 bytes: states of half as many numbers of twice the bits."""
+
+_THIRD = np.dtype([*_BEGIN, *_RING_HIGH, *_DAYS, *_NARROW, *_WINDOWS, *_END])
+"""Layout 3, 768 bytes: without the items of before the ring."""
 
 
 def _same(old: Rows) -> Rows:
     """Return rows with what both layouts call by the same name, but for the states."""
     rows = empty_rows(len(old))
-    for name in set(old.dtype.names or ()) & set(ROW.names or ()) - {"base", "now", "model", "layout"}:
+    for name in set(old.dtype.names or ()) & set(ROW.names or ()) - {"base", "now", "model", "layout", "pad"}:
         rows[name] = old[name]
     return rows
 
@@ -57,7 +62,11 @@ def _from_first(old: Rows) -> Rows:
     return rows
 
 
-_OLDER: Mapping[int, tuple[np.dtype[np.void], Callable[[Rows], Rows]]] = {1: (_FIRST, _from_first), 2: (_SECOND, _same)}
+_OLDER: Mapping[int, tuple[np.dtype[np.void], Callable[[Rows], Rows]]] = {
+    1: (_FIRST, _from_first),
+    2: (_SECOND, _same),
+    3: (_THIRD, _same),
+}
 """By number of the layout: how its rows lie, and what makes rows of today of them."""
 
 

@@ -13,13 +13,14 @@ from models import windows
 from models.compiled import compiled
 from models.features import TIME_BINS, Steps, table_rows
 from models.grid import STATE_UNIT, WEIGHT_UNIT, weights_on_grid
-from models.item_index import ItemIndex
+from models.item_index import ItemIndex, item_hashes
 from models.latest import codes
 from models.model_directory import OUTCOMES, TARGETS, Model
+from models.older_items import keys, older_key
 from models.recent import Held, held
 from models.recent import tables as recent_tables
 from models.recurrence import Recurrence, States, Table
-from models.state import ACTIONS, RING, Floats, Ints, Rows, ring_action
+from models.state import ACTIONS, OLDER_KEY_BITS, RING, Floats, Ints, Rows, ring_action
 from models.windows import BINS
 
 _HAZARD_LIMIT = 30  # a hazard of 1 to the last bit has no logarithm of what it leaves
@@ -49,8 +50,9 @@ class Predictor:
     def __init__(self, model: Model) -> None:
         self.card, self.items = model.card, model.items
         self.tag = int(model.card.version[:8], 16)
-        self._index = ItemIndex(model.items)
-        self.item_hashes = self._index.hashes
+        self.item_hashes = item_hashes(model.items)
+        self._index = ItemIndex(self.item_hashes)
+        self._older = ItemIndex(older_key(self.item_hashes), OLDER_KEY_BITS)
         grid = weights_on_grid(model.weights)
         self.embedding = grid.pop("item_embedding").astype(np.float32)  # [items + 1, VECTOR]
         self.item_bias = grid["item_bias"].astype(np.float32)
@@ -76,10 +78,11 @@ class Predictor:
         return np.where(np.arange(RING) < rows["accepted"][:, None], self.item_rows(rows["ring_item"]), 0)
 
     def held(self, rows: Rows, ring: Ints) -> Held:
-        """Return the last items of users, from their rows and what `ring` says of these [users]."""
+        """Return the last and the older items of users, from their rows and what `ring` says of these [users]."""
         slot = (rows["accepted"].astype(np.int64)[:, None] - 1 - np.arange(RING)) % RING
         last, high = (np.take_along_axis(column, slot, 1) for column in (ring, rows["ring_high"]))
-        return held(last, ring_action(high), len(ACTIONS))
+        older = self._older.rows(keys(rows["older_low"], rows["older_high"]))
+        return held(last, ring_action(high), older, len(ACTIONS))
 
     def knows(self, item: Ints) -> npt.NDArray[np.bool_]:
         """Return whether the model has seen each item hash, any shape."""

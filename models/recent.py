@@ -54,8 +54,8 @@ def held(item: Ints, action: Ints, older: Ints, actions: int) -> Held:
     ([0, 9], [48, 49])
     """
     made = Held(*np.zeros((3, len(item), SLOTS), np.int64))
-    columns = (np.ascontiguousarray(column, np.int64) for column in (item, action, older))
-    _different(*columns, known_actions(actions), *made)
+    item, action, older = (np.ascontiguousarray(column, np.int64) for column in (item, action, older))
+    _different(item, action, older, known_actions(actions), *made)
     return made
 
 

@@ -1,6 +1,6 @@
 """The ring of a user's last events, one event after another: its place, what leaves the ring, what is to be walked.
 
-Writes `applied`, `accepted`, `late`, `base_ms`, `ring_*`, `model` of a row, and `base` of another model's.
+Writes `applied`, `accepted`, `late`, `base_ms`, `ring_*`, `older_*`, `model` of a row, and `base` of another model's.
 """
 
 from enum import IntEnum
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.compiled import compiled
+from models.older_items import leave
 from models.state import ACTION_SHIFT, ACTIONS, RING, Ints, Rows
 
 _LOW_BITS = 32
@@ -57,6 +58,7 @@ def arrange(
                 added += 1
                 from_base[user] |= fate[k] == Fate.REORDERED
             if gone[0] >= 0:
+                leave(mine, gone[3])
                 _write_step(leaving, left, gone, before_ms)
                 left += 1
                 to_base[user] += 1

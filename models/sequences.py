@@ -11,8 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from models.features import GAP_EDGES_MS, GAPS, context_code, gap_code, hour_of_week
-from models.item_index import ItemIndex
-from models.item_index import hashes as item_hashes
+from models.item_index import ItemIndex, item_hashes
 from models.latest import log_codes
 from models.log import SPLITS, Log, cuts_through
 from models.log_windows import window_bins

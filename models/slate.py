@@ -30,7 +30,7 @@ class Slates:
         item: number of the item in `Predictor.items`, -1 where nothing is left to show [users, places].
         score: the model's score: a logit, comparable within one slate [users, places].
         seen: whether the item is in the user's ring [users, places].
-        known: whether the model knows any item of the user's ring; if not the slate is of the most popular [users].
+        known: whether the model knows any of the user's items; if not the slate is of the most popular [users].
     """
 
     item: Ints
@@ -58,14 +58,14 @@ def top_items(rows: Rows, model: Predictor, places: int) -> Slates:
         return Slates(none.astype(np.int64), none, none.astype(np.bool_), np.zeros(len(rows), np.bool_))
     ring = model.ring(rows)
     bought = np.where(ring_action(rows["ring_high"]) == ACTIONS.index("purchase"), ring, 0)
-    known = np.asarray((ring > 0).any(axis=1))
+    held, column = model.held(rows, ring), np.arange(-1, items)
+    known = np.asarray((held.item > 0).any(axis=1))
     strangers = np.flatnonzero(~known)
     if len(strangers) > 1:  # they all get the same
         slates = top_items(rows[np.append(np.flatnonzero(known), strangers[0])], model, places)
         at = np.where(known, np.cumsum(known) - 1, len(slates.item) - 1)
         return Slates(slates.item[at], slates.score[at], slates.seen[at], known)
     query = np.where(known[:, None], item_query(rows["now"], model), 0)  # what is left is the bias: popularity
-    held, column = model.held(rows, ring), np.arange(-1, items)
     weight, first = model.recent.of(held, rows["now"]), np.zeros(len(rows), np.int64)
     item, score = np.empty((len(rows), places), np.int64), np.empty((len(rows), places))
     seen = np.empty((len(rows), places), np.bool_)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 ACTIONS = ("view", "click", "purchase")
 """What windows count and the ring stores: the index in this tuple is the action's code."""
 
-LAYOUT = 3
+LAYOUT = 4
 """Version of `ROW`; what `older_rows` knows of the ones before it. A worker that finds a row of a later one ends."""
 
 HIDDEN = 128
@@ -41,18 +41,20 @@ ROW = np.dtype(
         ("ring_id", "<u4", RING),  # crc32 of the event id
         ("ring_ts_low", "<u4", RING),  # event time in ms: low 32 bits
         ("ring_high", "<u2", RING),  # its next 12 bits, up to the year 2527; above them the action: see `high_bits`
+        ("older_low", "<u2", OLDER),  # last different items that left the ring: see `older_items`
         ("days", "<u2", (3, 14)),
         ("base", "i1", HIDDEN),  # recurrent state before the oldest event of the ring, in units of 2**-7
         ("now", "i1", HIDDEN),  # and after the newest
         ("minutes", "u1", (3, 12)),
         ("hours", "u1", (3, 24)),
         ("ring_context", "u1", RING),
+        ("older_high", "u1", OLDER),
         ("layout", "u1"),
         ("band", "u1"),  # churn band last published, 0: none
-        ("pad", "u1", 2),  # to a multiple of 8 bytes
+        ("pad", "u1"),  # to a multiple of 8 bytes
     ]
 )
-"""Layout of a row, 768 bytes; with the writer id before it in the changelog 776."""
+"""Layout of a row, 800 bytes; with the writer id before it in the changelog 808."""
 
 OLDER_KEY_BITS = 24
 """How many bits of the crc32 of the item id a row keeps of an older item."""

@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from models.churn import BANDS, as_of_ms
-from models.influence import CHURN, current, influence, item_hashes, predicted
+from models.influence import CHURN, current, influence, predicted
+from models.item_index import item_hashes
 from models.left_out import ring_steps
 from models.model_directory import LEAVE, OUTCOMES
 from models.predictor import Predictor

@@ -9,7 +9,7 @@ import polars as pl
 from kafka import TopicPartition
 
 from models.events_file import read_serving_events
-from models.influence import item_hashes
+from models.item_index import item_hashes
 from models.older_rows import migrated
 from models.predictor import Predictor
 from models.state import LAYOUT, ROW, Rows

@@ -9,7 +9,8 @@ import numpy as np
 from models.churn import as_of_ms
 from models.features import context_code
 from models.history import Events, apply
-from models.influence import CHURN, Influence, influence, item_hashes, predicted
+from models.influence import CHURN, Influence, influence, predicted
+from models.item_index import item_hashes
 from models.left_out import without
 from models.model_directory import DAY_MS, OUTCOMES
 from models.predictor import Predictor

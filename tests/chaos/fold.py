@@ -8,9 +8,11 @@ from typing import NamedTuple
 from zlib import crc32
 
 import msgspec
+import numpy as np
 
 from chaos.final import Record
-from models.state import RESOLUTIONS, RING, Rows, ring_ts_ms
+from models.older_items import keys, older_key
+from models.state import OLDER, RESOLUTIONS, RING, Rows, ring_ts_ms
 from schemas.topics import INPUTS
 
 Cells = Mapping[tuple[int, int], int]
@@ -120,6 +122,10 @@ def fold_differences(history: History, row: Rows) -> Iterator[tuple[str, object,
     times = ring_ts_ms(row["ring_ts_low"], row["ring_high"])
     held = {k: (int(times[k]), int(row["ring_id"][k]), int(row["ring_item"][k])) for k in ring}
     yield from _unequal("ring", held, ring)
+    left = older_key(np.array([event.item_hash for event in events[:-RING][::-1]], np.int64))
+    older = [*dict.fromkeys(left.tolist())][:OLDER]
+    kept = keys(row["older_low"], row["older_high"]).tolist()
+    yield from _unequal("older", kept, older + [0] * (OLDER - len(older)))
 
 
 def _unequal(name: str, ours: object, theirs: object) -> Iterator[tuple[str, object, object]]:

@@ -21,7 +21,8 @@ from models.churn import as_of_ms
 from models.convert import taobao
 from models.events_file import read_log, write_events
 from models.history import Events, apply
-from models.influence import influence, item_hashes, predicted
+from models.influence import influence, predicted
+from models.item_index import item_hashes
 from models.log import SPLITS, Log, log
 from models.model_directory import DAY_MS, Card, save
 from models.predictor import Predictor

@@ -10,7 +10,7 @@ from models import windows
 from models.features import Steps
 from models.history import Events, apply
 from models.predictor import Predictor
-from models.state import HIDDEN, RESOLUTIONS, RING, ROW, Rows, empty_rows
+from models.state import HIDDEN, OLDER, RESOLUTIONS, RING, ROW, Rows, empty_rows
 
 MODEL = random_predictor()
 HOUR = 3_600_000
@@ -39,6 +39,9 @@ def reference(events: Events, users: int, model: Predictor = MODEL) -> Rows:
             row["ring_item"][slot], row["ring_id"][slot] = item, id_
             row["ring_context"][slot] = context
             row["total"][action] += 1
+        older = [item % 2**24 or 1 for *_, item, _ in history[: max(gone, 0)]]
+        for place, key in enumerate([*dict.fromkeys(reversed(older))][:OLDER]):
+            row["older_low"][place], row["older_high"][place] = key % 2**16, key // 2**16
         if history:
             newest = history[-1][0]
             row["now"], row["model"], row["accepted"] = state[0], model.tag, len(history)

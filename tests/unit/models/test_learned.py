@@ -17,6 +17,7 @@ from models.learned import Learned
 from models.log import Log, log
 from models.model_directory import Card, Model, load_any, save, shapes
 from models.predictor import Predictor
+from models.recent import SLOTS
 from models.sequences import inputs
 from models.simulator import Shop
 from models.simulator import log as simulate
@@ -60,7 +61,7 @@ def test_one_event_at_a_time_at_serving_equals_the_whole_sequence(read: Log, mod
     ids = np.arange(len(read.item))
     after = learned.states(read)
     states = np.empty((len(read.item), HIDDEN), np.int8)
-    item, weight = np.empty((len(states), RING), np.int64), np.empty((len(states), 2, RING))
+    item, weight = np.empty((len(states), SLOTS), np.int64), np.empty((len(states), 2, SLOTS))
     actions, hazards = np.empty((len(states), 4)), np.empty((len(states), 2, 25))
     for first, end in zip(read.first, np.append(read.first[1:], len(read.item)), strict=True):
         rows = empty_rows(1)
@@ -71,6 +72,7 @@ def test_one_event_at_a_time_at_serving_equals_the_whole_sequence(read: Log, mod
             states[k], item[k], weight[k] = rows["now"][0], last.item[0], predictor.recent.of(last, rows["now"])[0]
             actions[k : k + 1], hazards[k : k + 1] = predictor.predict(rows)
     assert np.array_equal(states, after)
+    assert (item[:, RING:] > 0).any(1).mean() > 0.1
     rows_ = np.setdiff1d(np.arange(len(states)), read.first)
     said = learned.action_probabilities(read, rows_)
     wanted = actions[rows_ - 1, :3] / actions[rows_ - 1, :3].sum(1, keepdims=True)

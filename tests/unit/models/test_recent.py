@@ -12,9 +12,9 @@ from models.item_loss import item_loss
 from models.model_directory import FOLLOWERS, RECENT
 from models.network import Network, recent_weights
 from models.predictor import Predictor
-from models.recent import Held, Tables, Weights, held
+from models.recent import SLOTS, Held, Tables, Weights, held
 from models.recent_loss import Recent
-from models.state import HIDDEN, RING, Floats, Ints, empty_rows
+from models.state import HIDDEN, OLDER, RING, Floats, Ints, empty_rows
 
 ITEMS, SETS = 50, 2
 
@@ -31,12 +31,13 @@ def tables(seed: int = 0) -> Tables:
 
 def histories(rows: int, seed: int = 1) -> tuple[Held, Ints]:
     random = np.random.default_rng(seed)
-    made = held(random.integers(0, ITEMS + 1, (rows, RING)), random.integers(0, 3, (rows, RING)), 3)
+    older = np.stack([random.permutation(ITEMS + 1)[:OLDER] for _ in range(rows)])
+    made = held(random.integers(0, ITEMS + 1, (rows, RING)), random.integers(0, 3, (rows, RING)), older, 3)
     return made, random.integers(0, SETS, rows) * (ITEMS + 1)
 
 
 def weights(rows: int, seed: int = 5) -> Floats:
-    made = np.random.default_rng(seed).normal(0, 0.4, (rows, 2, RING))
+    made = np.random.default_rng(seed).normal(0, 0.4, (rows, 2, SLOTS))
     made[:, 0, RECENT:] = 0
     return made
 
@@ -73,7 +74,7 @@ def test_scores_get_what_the_formula_says_where_they_are_asked_for() -> None:
 
 def test_a_history_without_known_items_adds_nothing() -> None:
     scores: Floats = np.zeros((3, ITEMS), np.float32)
-    tables().add(scores, np.arange(-1, ITEMS), np.zeros((3, RING), np.int64), np.zeros(3, np.int64), weights(3))
+    tables().add(scores, np.arange(-1, ITEMS), np.zeros((3, SLOTS), np.int64), np.zeros(3, np.int64), weights(3))
     assert not scores.any()
 
 
@@ -132,4 +133,8 @@ def test_a_row_holds_its_last_items_where_each_was_met_last() -> None:
             assert made.item[0, k] == (0 if nearer else row)
             assert made.code[0, k] == 3 * k + action
             assert made.more[0, k] == (0 if nearer or not row else items.count(row) - 1)
-        assert not made.item[0, len(last) :].any()
+        assert not made.item[0, len(last) : RING].any()
+        left = [k % 7 + 1 for k in range(max(count - RING, 0))][::-1]
+        older = [item if item < 6 and item not in items else 0 for item in dict.fromkeys(left)]
+        assert made.item[0, RING:].tolist() == older + [0] * (OLDER - len(older))
+        assert made.code[0, RING:].tolist() == [3 * RING + rank for rank in range(OLDER)]

@@ -12,7 +12,7 @@ from models.features import Steps
 from models.history import Events, Tally, apply
 from models.predictor import Predictor
 from models.recurrence import States
-from models.state import HIDDEN, RESOLUTIONS, RING, ROW, Rows, empty_rows
+from models.state import HIDDEN, OLDER, RESOLUTIONS, RING, ROW, Rows, empty_rows
 
 MODELS = [random_predictor(seed=0), random_predictor(seed=1)]
 USERS = 3
@@ -68,6 +68,9 @@ class PlainUser:
                     row[field][action][ts_ms // width % size] += 1
         if self.left:
             row["base_ms"] = self.left[-1][0]
+        keys = dict.fromkeys(item % 2**24 or 1 for *_, item, _ in reversed(self.left))
+        for place, key in enumerate([*keys][:OLDER]):
+            row["older_low"][place], row["older_high"][place] = key % 2**16, key // 2**16
         if self.model:
             row["model"] = self.model.tag
             row["base"] = walked(self.model, np.zeros(HIDDEN, np.int8), self.left[len(self.lost) :], self.lost)
@@ -97,19 +100,22 @@ def plain(chunks: list[tuple[Predictor, list[Arrival]]]) -> tuple[Rows, Tally]:
     return np.concatenate([user.row() for user in users]), Tally(sum(counts[2:]), *counts[:4])
 
 
+ITEMS = [k * 2**21 % 2**32 + k // 10 for k in range(30)]
+"""Some with the same low bits, some with none of them, more than a row keeps of before the ring."""
+
 ARRIVALS = st.lists(
     st.tuples(
         st.sampled_from([0, 0, 0, 1, 2]),  # user
         st.integers(0, 2),  # action
         st.sampled_from([1, 1, 1, 1, 1, 2, -3]),  # to the offset before
         st.one_of(st.just(0), st.integers(0, 22), st.just(200)),  # how many events it comes late
-        st.integers(0, 2),  # item
+        st.one_of(st.integers(0, 2), st.sampled_from(ITEMS)),
         st.integers(0, 2),  # event id: few, so that some come twice
         st.integers(0, 255),
     ),
     max_size=50,
 )
-HELD = [(0, k % 3, 1, 0, k % 2, k, k) for k in range(40)]
+HELD = [(0, k % 3, 1, 0, ITEMS[k % 14], k, k) for k in range(40)]
 """Events in order, three of a moment, for a ring that is full before others come."""
 
 

@@ -8,10 +8,9 @@ from torch import Tensor
 from models import sampled_loss as module
 from models.item_loss import item_loss
 from models.model_directory import FOLLOWERS
-from models.recent import Tables
+from models.recent import SLOTS, Tables
 from models.recent_loss import Recent
 from models.sampled_loss import Drawn, draw, sampled_loss
-from models.state import RING
 
 ITEMS = 300
 SETS = 2
@@ -25,11 +24,11 @@ def case(rows: int, *, size: float = 0.5, width: int = 8, empty: bool = False) -
         known = 0 if row % (ITEMS + 1) == 0 else int(random.integers(6))
         follower[row, :known] = 1 + random.permutation(ITEMS)[:known]
     lift = np.where(follower > 0, random.random(follower.shape) * 3, 0).astype(np.float32)
-    item = np.zeros((rows, RING), np.int64)
+    item = np.zeros((rows, SLOTS), np.int64)
     for row in range(0 if empty else rows):
-        met = random.permutation(RING)[: random.integers(RING)]
+        met = random.permutation(SLOTS)[: random.integers(SLOTS)]
         item[row, met] = 1 + random.permutation(ITEMS)[: len(met)]
-    shapes = ((rows, width), (ITEMS, width), (ITEMS,), (rows, 2, RING))
+    shapes = ((rows, width), (ITEMS, width), (ITEMS,), (rows, 2, SLOTS))
     made = [(torch.randn(shape, generator=generator) * size).requires_grad_() for shape in shapes]
     target = torch.randint(ITEMS, (rows,), generator=generator)
     target[::3] = torch.from_numpy(np.maximum(item[::3, 0] - 1, 0))  # what comes again

@@ -9,9 +9,10 @@ from builders import random_model
 
 from models.grid import EMBEDDING_UNIT, WEIGHT_UNIT, on_grid
 from models.model_directory import RECENT, VECTOR, Model
+from models.older_items import keys, older_key
 from models.predictor import Predictor
 from models.slate import item_query, top_items
-from models.state import ACTIONS, HIDDEN, RING, Floats, Rows, empty_rows, high_bits, ring_action
+from models.state import ACTIONS, HIDDEN, OLDER, RING, Floats, Rows, empty_rows, high_bits, ring_action
 
 VIEW, PURCHASE = 0, 2
 
@@ -25,7 +26,16 @@ def users_with_rings(model: Predictor, users: int, seed: int = 0, bought_share: 
     known = model.item_hashes[random.integers(0, len(model.items), (users, RING))]
     rows["ring_item"] = np.where(random.random((users, RING)) < 0.9, known, 12345)
     rows["ring_high"] = high_bits(np.array(0), np.where(random.random((users, RING)) < bought_share, PURCHASE, VIEW))
+    for row in rows:
+        of_model = random.permutation(model.item_hashes)[: OLDER // 2]
+        older = random.permutation([*older_key(of_model), *range(12345, 12345 + OLDER - len(of_model))])
+        row["older_low"], row["older_high"] = older % 2**16, older // 2**16
     return rows
+
+
+def older_items(rows: Rows, user: int) -> list[int]:
+    found: list[int] = keys(rows["older_low"], rows["older_high"])[user].tolist()
+    return found
 
 
 def full_sort(rows: Rows, model: Predictor, user: int, places: int) -> list[tuple[int, float, bool]]:
@@ -33,7 +43,8 @@ def full_sort(rows: Rows, model: Predictor, user: int, places: int) -> list[tupl
     held = min(int(rows["accepted"][user]), RING)
     ring = rows["ring_item"][user][:held].tolist()
     bought = rows["ring_item"][user][:held][ring_action(rows["ring_high"][user][:held]) == PURCHASE].tolist()
-    query = exact_query(rows, model)[user] * any(item in model.item_hashes for item in ring)
+    older = set(older_key(model.item_hashes).tolist()) & set(older_items(rows, user))
+    query = exact_query(rows, model)[user] * (bool(older) or any(item in model.item_hashes for item in ring))
     added = by_the_last_items(rows, model, user)
     scored = [
         (-float(query @ model.embedding[k + 1].astype(np.float64) + model.item_bias[k + 1] + added[k]), k, item in ring)
@@ -47,7 +58,7 @@ def by_the_last_items(rows: Rows, model: Predictor, user: int) -> npt.NDArray[np
     """What the equations of `model_directory.shapes` add to the score of each item."""
     number = {item: k for k, item in enumerate(model.item_hashes.tolist())}
     added, met = np.zeros(len(model.items)), set[int]()
-    accepted, recent = int(rows["accepted"][user]), model.recent
+    accepted, recent, first = int(rows["accepted"][user]), model.recent, RING * len(ACTIONS)
     gate = rows["now"][user].astype(np.float64) @ recent.gate / 2**7
     slots = [(accepted - 1 - back) % RING for back in range(min(accepted, RING))]
     items = [number.get(int(rows["ring_item"][user][slot])) for slot in slots]
@@ -57,13 +68,18 @@ def by_the_last_items(rows: Rows, model: Predictor, user: int) -> npt.NDArray[np
         met.add(k)
         code = back * len(ACTIONS) + int(ring_action(rows["ring_high"][user])[slot])
         more = items.count(k) - 1
-        again = recent.again[code] + recent.again[RING * len(ACTIONS) + more] + gate[1 if back == 0 else 2]
+        again = recent.again[code] + recent.again[first + OLDER + more] + gate[1 if back == 0 else 2]
         added[k] += on_grid(again, WEIGHT_UNIT)
         if back < RECENT:
             weight = on_grid(recent.follow[code] * (1 + gate[0]), WEIGHT_UNIT)
             for follower, lift in zip(model.followers.item[k + 1], model.followers.lift[k + 1], strict=True):
                 if follower:
                     added[follower - 1] += weight * lift
+    of_key = {key: k for k, key in enumerate(older_key(model.item_hashes).tolist())}
+    for rank, key in enumerate(older_items(rows, user)):
+        if key in of_key and of_key[key] not in met:
+            again = recent.again[first + rank] + recent.again[first + OLDER] + gate[3]
+            added[of_key[key]] += on_grid(again, WEIGHT_UNIT)
     return added
 
 
@@ -158,17 +174,20 @@ def test_what_was_only_viewed_is_shown_as_seen() -> None:
 
 def test_slate_knows_whether_it_rests_on_any_known_item() -> None:
     model = Predictor(random_model(10))
-    rows = empty_rows(3)
-    rows["accepted"] = [0, 1, 2]
+    rows = empty_rows(4)
+    rows["accepted"] = [0, 1, 2, 1]
     rows["ring_item"][:, 0] = 12345  # unknown
     rows["ring_item"][:, 1] = model.item_hashes[4]
-    assert top_items(rows, model, 3).known.tolist() == [False, False, True]
+    key = older_key(model.item_hashes)[7]
+    rows["older_low"][3, 0], rows["older_high"][3, 0] = key % 2**16, key // 2**16
+    assert top_items(rows, model, 3).known.tolist() == [False, False, True, True]
 
 
 def test_whoever_has_no_item_that_the_model_knows_gets_the_most_popular_ones() -> None:
     model = Predictor(random_model(300))
     rows = users_with_rings(model, 20, bought_share=0)
     rows["ring_item"] = 12345
+    rows["older_low"], rows["older_high"] = 12345, 0
     slates = top_items(rows, model, 10)
     popular = np.argsort(-model.item_bias[1:], kind="stable")[:10]
     assert slates.item.tolist() == [popular.tolist()] * 20
