@@ -20,7 +20,7 @@ from streams.user_rows import UserRows
 
 PREDICTED_FROM = (
     *("now", "minutes", "hours", "days", "newest_ms", "total"),
-    *("accepted", "ring_item", "ring_ts_low", "ring_high"),
+    *("accepted", "ring_item", "ring_ts_low", "ring_high", "older_low", "older_high"),
 )
 """Fields of a row that say what its forecasts are; the others depend on how the events were cut into chunks."""
 

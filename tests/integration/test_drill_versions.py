@@ -38,7 +38,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.long, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 
-OLDER = {"d9661df": 1, "8e1b549": 2}
+OLDER = {"d9661df": 1, "8e1b549": 2, "c86708e": 3}
 """The last version whose rows are of a layout, and which it is."""
 
 SAME_LAYOUT = "9325761"
@@ -92,7 +92,7 @@ def rows_of_layout(layout: int, settings: Settings) -> dict[bytes, Rows]:
     last = {key: value[ID_BYTES:] for key, value in records(settings, changelog(settings).name) if key != MARKER}
     found = {}
     for key, row in last.items():
-        assert len(row) == {1: 784, 2: 768}[layout]
+        assert len(row) == {1: 784, 2: 768, 3: 768}[layout]
         rows = migrated(np.frombuffer(row, np.uint8)[None])
         assert rows is not None
         found[key] = rows[0]

@@ -14,6 +14,7 @@ from models.history import Events, apply
 from models.influence import CHURN, Influence, influence, log_odds, predicted
 from models.left_out import ring_steps, without
 from models.model_directory import OUTCOMES
+from models.slate import top_items
 from models.state import RING, ROW, Rows, empty_rows
 from models.survival import Curves
 
@@ -161,6 +162,16 @@ def test_items_of_a_user_have_the_shares_of_a_softmax() -> None:
     shares = predicted(rows, MODEL, as_of_ms(rows), np.append(every, 5))
     assert shares.items[0].sum() == pytest.approx(1)
     assert shares.items[0, -1] == 0  # of an item that the model does not know
+
+
+def test_items_are_told_by_the_scores_of_the_slate_from_older_items_too() -> None:
+    rows = rows_of(history([0] * 40, (START_MS + np.arange(40) * 60_000).tolist()))
+    rows["ring_item"] = 7  # which the model does not know
+    slate = top_items(rows, MODEL, len(MODEL.items))
+    assert slate.known[0]
+    odds = np.exp(slate.score[0] - slate.score[0].max())
+    shares = predicted(rows, MODEL, as_of_ms(rows), MODEL.item_hashes[slate.item[0]]).items[0]
+    assert shares == pytest.approx(odds / odds.sum())
 
 
 def test_ring_is_read_in_order() -> None:

@@ -4,6 +4,7 @@ from zlib import crc32
 
 import numpy as np
 import polars as pl
+import torch
 from builders import event_columns, random_model
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,11 +12,11 @@ from hypothesis import strategies as st
 from models.history import apply
 from models.item_index import item_hashes
 from models.log import log
-from models.model_directory import SERVED, Model
+from models.model_directory import Model
 from models.older_items import of_log, older_key
 from models.predictor import Predictor
-from models.sequences import inputs
-from models.state import OLDER, RING, Ints, empty_rows
+from models.state import OLDER, RING, empty_rows
+from models.training_table import parts
 
 
 def alike() -> tuple[str, str]:
@@ -42,28 +43,32 @@ def test_after_every_event_they_are_the_last_different_ones_that_left(sequences:
 
 
 def test_training_has_what_serving_has_where_two_items_are_one_and_where_the_model_knows_none() -> None:
-    first, second = alike()
-    names = [first, second, *(f"known{k}" for k in range(9)), *(f"strange{k}" for k in range(5))]
-    known = [second, first, *names[2:11]]
-    model = Predictor(Model(random_model(len(known)).card, known, random_model(len(known)).weights))
-    random = np.random.default_rng(1)
-    item = [*random.integers(0, len(names), 60).tolist(), 0, *(2 + k % 14 for k in range(RING))]
+    names = [*alike(), *(f"i{k}" for k in range(14))]
+    random, events = np.random.default_rng(1), 300
+    item = random.choice(len(names), events, p=np.r_[0.05, 0.05, np.full(8, 0.1), np.full(6, 0.1 / 6)])
     frame = pl.DataFrame({"user_id": "ann", "item_id": [names[k] for k in item], "action": "view"})
-    read = log(
-        frame.with_columns(ts_ms=pl.int_range(1, len(item) + 1), event_id=pl.int_range(pl.len()).cast(pl.String))
+    number = pl.int_range(pl.len())
+    made = parts(
+        log(frame.with_columns(ts_ms=number, event_id=number.cast(pl.String))),
+        utc_offset_h=0,
+        leave_after_ms=1_000,
+        item_count=1,
+        item_cap=10,
     )
-    trained = inputs(read, SERVED, known, 0).older
-    rows, events = empty_rows(1), event_columns([0] * len(item), [0] * len(item), read.ts_ms.tolist())
-    events.item[:] = item_hashes([names[k] for k in item])
-    new: Ints = np.zeros(0, np.int64)
-    for k in range(len(item)):
-        apply(rows, events.at(np.array([k])), model)
-        last = model.held(rows, model.ring(rows)).item[0]
-        ring = last[:RING]
-        new = np.where(np.isin(trained[k], ring[ring > 0]), 0, trained[k])
-        assert last[RING:].tolist() == new.tolist()
-    assert new[0] == 1  # of the two that are one, the model's first
-    assert 0 in trained[-1]
+    assert set(names[:2]) < set(made.items)
+    model = Predictor(Model(random_model().card, made.items, random_model(10).weights))
+    learnt, _ = made.held(torch.arange(events))
+    rows, arrived = empty_rows(1), event_columns([0] * events, [0] * events, made.log.ts_ms.tolist())
+    arrived.item[:] = item_hashes(frame["item_id"].to_list())
+    for k in range(events):
+        apply(rows, arrived.at(np.array([k])), model)
+        served = model.held(rows, model.ring(rows))
+        assert [column[k].tolist() for column in learnt] == [column[0].tolist() for column in served]
+    shared, alone = sorted(made.items.index(name) + 1 for name in names[:2])
+    assert (learnt.item[:, :RING] == alone).any()
+    assert not (learnt.item[:, RING:] == alone).any()
+    assert ((learnt.item[:, RING:] > 0).sum(0) > 0).sum() > 5
+    assert (learnt.item[:, RING:] == shared).any()
 
 
 def test_a_hash_without_low_bits_is_not_none() -> None:

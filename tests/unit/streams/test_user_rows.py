@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.state import Rows, empty_rows
+from models.state import ROW, Rows, empty_rows
 from streams.user_rows import PartitionRows, UserRows
 
 KEYS = st.lists(st.sampled_from([b"a", b"b", b"c", b"\xff\x00", b""]), max_size=6)
@@ -85,4 +85,4 @@ def test_memory_is_that_of_rows_and_keys() -> None:
     users = UserRows()
     users.write(0, [b"%05d" % k for k in range(10_000)], empty_rows(10_000))
     per_user = users.nbytes / 10_000
-    assert 768 + 5 + 4 + 5 / 0.8 <= per_user <= 768 + 5 + 4 + 5 / 0.6
+    assert ROW.itemsize + 5 + 4 + 5 / 0.8 <= per_user <= ROW.itemsize + 5 + 4 + 5 / 0.6
