@@ -41,8 +41,11 @@ ROOT = Path(__file__).parents[2]
 OLDER = {"d9661df": 1, "8e1b549": 2, "c86708e": 3}
 """The last version whose rows are of a layout, and which it is."""
 
-SAME_LAYOUT = "9325761"
+SAME_LAYOUT = "999406e"
 """A version with rows of today's layout, and other code around them."""
+
+LOST = ("older",)
+"""What a row of an older layout does not know of the events that had left its ring."""
 
 
 class OldWorker(Worker):
@@ -108,11 +111,11 @@ def test_upgrade_from_rows_of_another_layout_and_the_way_back(
     make_topics, new_group = blocks(PAGE, "An upgrade")
     shop.send(shoppers(0, 12, now_ms() - HOUR_MS))
     work_with(old, shop, model)
-    shop.assert_all_counts_once(rows_of_layout(layout, shop.settings))
+    shop.assert_all_counts_once(rows_of_layout(layout, shop.settings), LOST)
     shop.shell.type(make_topics)
     shop.send(shoppers(10_000, 6, now_ms(), HOUR_MS))
     shop.work()
-    shop.assert_all_counts_once()
+    shop.assert_all_counts_once(but_for=LOST)
     shop.send(shoppers(20_000, 3, now_ms(), HOUR_MS // 2))
     theirs = shop.settings.model_copy(update={"model": model})
     with OldWorker(old, theirs, tmp_path / "refused.log") as worker, pytest.raises(ProcessEnded):
@@ -124,10 +127,10 @@ def test_upgrade_from_rows_of_another_layout_and_the_way_back(
     shop.follow()
     assert shop.settings.group != forward.group
     work_with(old, shop, model)
-    shop.assert_all_counts_once(rows_of_layout(layout, shop.settings))
+    shop.assert_all_counts_once(rows_of_layout(layout, shop.settings), LOST)
     shop.settings = forward
     shop.work()
-    shop.assert_all_counts_once()
+    shop.assert_all_counts_once(but_for=LOST)
 
 
 def test_upgrade_from_rows_of_the_same_layout_and_straight_back(shop: Shop, tmp_path: Path) -> None:

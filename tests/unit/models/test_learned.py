@@ -86,6 +86,7 @@ def test_one_event_at_a_time_at_serving_equals_the_whole_sequence(read: Log, mod
     scores = query @ predictor.embedding[1:].T + predictor.item_bias[1:]
     predictor.followers.add(scores, np.arange(-1, 20), item[rows_ - 1], np.zeros_like(rows_), weight[rows_ - 1])
     largest = max(largest, float(np.abs(learned.item_scores(read, rows_)[:, :20] - scores).max()))
+    assert (learned.item_scores(read, read.first)[:, :20] == predictor.item_bias[1:]).all()
     assert largest <= 1e-5
 
 
