@@ -4,7 +4,7 @@ The recurrent state is walked again from `base` over what is left, so it is that
 the bit: the gap of the event after one of them grows. The windows lose what the events had counted. Where the newest
 is left out they are those of an earlier moment: what of their buckets had passed by since is counted again from the
 ring, so an event older than the ring is missing there if its bucket was passed by, and a bucket that stopped counting
-at its largest number stays. In a history that fits the ring neither happens.
+at its largest number stays. In a history that fits the ring neither happens. The older items stay as they are.
 """
 
 import numpy as np
