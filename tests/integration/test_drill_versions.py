@@ -38,10 +38,10 @@ pytestmark = [pytest.mark.broker, pytest.mark.long, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 
-OLDER = {"d9661df": 1, "8e1b549": 2, "c86708e": 3}
+OLDER = {"d9661df": 1, "8e1b549": 2, "66a13bd": 3}
 """The last version whose rows are of a layout, and which it is."""
 
-SAME_LAYOUT = "999406e"
+SAME_LAYOUT = "2e7428b"
 """A version with rows of today's layout, and other code around them."""
 
 LOST = ("older",)
