@@ -72,6 +72,11 @@ class Learned:
         self._followers.add(scores, read.column, last.item, np.zeros(len(rows), np.int64), weight)
         return scores
 
+    def item_probabilities(self, log: Log, rows: Ints) -> Floats:
+        """Return P(item) [rows, items]; 0 for one that the model lacks."""
+        probabilities: Floats = torch.softmax(torch.from_numpy(self.item_scores(log, rows)), 1).numpy()
+        return probabilities
+
     def action_probabilities(self, log: Log, rows: Ints) -> Floats:
         """Return P(action | one comes) of the log's actions [rows, actions]; 0 for one that the model lacks.
 

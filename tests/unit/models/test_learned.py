@@ -133,6 +133,8 @@ def test_items_and_actions_that_the_model_lacks_score_nothing(read: Log, model: 
     scores = learned.item_scores(read, rows)
     assert np.isfinite(scores[:, :20]).all()
     assert (scores[:, 20:] == -np.inf).all()
+    odds = np.exp(scores.astype(np.float64))
+    np.testing.assert_allclose(learned.item_probabilities(read, rows), odds / odds.sum(1, keepdims=True), atol=1e-6)
     fewer = Learned(other_model(OTHER, ["x"]))
     frame = pl.DataFrame({"user_id": ["u"] * 3, "item_id": ["x", "y", "x"], "action": ["note", "like", "note"]})
     small = log(frame.with_columns(ts_ms=pl.Series([1, 2, 3])))
