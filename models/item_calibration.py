@@ -1,7 +1,7 @@
 """How much each part of the next item's scores is to count so that their probabilities can be believed.
 
 The scores are a sum: what the state says, popularity, what followed the last items, and coming again. Each may be too
-sure of itself by another factor; these, and one number for all items of the ring, are fitted on validation rows, by
+sure of itself by another factor; these, and one number for all items met before, are fitted on validation rows, by
 Newton's method: the log-loss is convex in them.
 """
 
@@ -17,7 +17,7 @@ from models.sampled_loss import own_items
 from models.training_table import Parts
 
 NONE = (1.0, 1.0, 1.0, 1.0, 0.0)
-"""What leaves the scores as they are: factors of state, popularity, followers, coming again; a number for the ring."""
+"""What leaves the scores as they are: factors of state, popularity, followers, coming again; a number for items met before."""
 
 _HELD = 10.0  # strength of the prior that holds all near `NONE`: so many rows that say so
 _STEPS = 12
@@ -30,7 +30,7 @@ class Raised(NamedTuple):
 
     Fields:
         row, item: whose score, by row and column [raised].
-        by: followers, coming again, and 1 for an item of the ring, each in a column [raised, 3].
+        by: followers, coming again, and 1 for an item met before, each in a column [raised, 3].
         target: which of them is each row's target [n].
     """
 
