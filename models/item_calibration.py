@@ -84,10 +84,9 @@ class ItemParts(NamedTuple):
                 [by_state[raised.row, raised.item, None], self.bias[raised.item, None], raised.by], 1
             )  # of the raised items [raised, 5]
             weighted = odds[raised.row, raised.item, None] * each
-            mean.index_add_(0, raised.row, weighted * torch.tensor([0, 0, 1, 1, 1]))
-            product = weighted[:, :, None] * each[:, None, :]
-            product[:, :2, :2] = 0  # of which all items have their share
-            both.index_add_(0, raised.row, product)
+            mean.index_add_(0, raised.row, weighted)
+            both.index_add_(0, raised.row, weighted[:, :, None] * each[:, None, :])
+            # of state and popularity every item has a part
             both[:, 1, 1] = odds @ self.bias.square()
             mean[:, 1] = odds @ self.bias
             odds.mul_(by_state)
