@@ -17,7 +17,7 @@ from models.sampled_loss import own_items
 from models.training_table import Parts
 
 NONE = (1.0, 1.0, 1.0, 1.0, 0.0)
-"""What leaves the scores as they are: factors of state, popularity, followers, coming again; a number for items met before."""
+"""What leaves the scores as they are: factors of state, popularity, followers, coming again; a number for old items."""
 
 _HELD = 10.0  # strength of the prior that holds all near `NONE`: so many rows that say so
 _STEPS = 12
