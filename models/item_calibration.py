@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from models.network import recent_weights
+from models.recent import SLOTS
 from models.recent_loss import Recent
 from models.sampled_loss import own_items
 from models.training_table import Parts
@@ -64,7 +65,8 @@ class ItemParts(NamedTuple):
         """
         found = [torch.zeros(3, 0)]
         for rows, raised in self._blocks():
-            scores = self._scores(factors.expand(len(self.query), -1)[rows], rows, raised)
+            by_state = self.query[rows] @ self.vectors.T
+            scores = self._scores(by_state, factors.expand(len(self.query), -1)[rows], raised)
             total, (top, which) = scores.logsumexp(1), scores.max(1)
             target = raised.item[raised.target]
             own = scores.gather(1, target[:, None])[:, 0]
@@ -78,7 +80,7 @@ class ItemParts(NamedTuple):
         slopes, curves = torch.zeros(len(self.query), 5), torch.zeros(len(self.query), 5, 5)
         for rows, raised in self._blocks():
             by_state = self.query[rows] @ self.vectors.T
-            odds = torch.softmax(self._scores(factors.expand(len(by_state), -1), rows, raised), 1)
+            odds = torch.softmax(self._scores(by_state, factors.expand(len(by_state), -1), raised), 1)
             mean, both = slopes[rows], curves[rows]
             each = torch.cat(
                 [by_state[raised.row, raised.item, None], self.bias[raised.item, None], raised.by], 1
@@ -100,9 +102,9 @@ class ItemParts(NamedTuple):
         ends = np.cumsum([len(raised.target) for raised in self.raised]).tolist()
         return [(slice(end - len(raised.target), end), raised) for end, raised in zip(ends, self.raised, strict=True)]
 
-    def _scores(self, factors: Tensor, rows: slice, raised: Raised) -> Tensor:
+    def _scores(self, by_state: Tensor, factors: Tensor, raised: Raised) -> Tensor:
         factors = factors.float()
-        scores = (self.query[rows] * factors[:, :1]) @ self.vectors.T + factors[:, 1:2] * self.bias
+        scores = by_state * factors[:, :1] + factors[:, 1:2] * self.bias
         scores[raised.row, raised.item] += (raised.by * factors[raised.row, 2:]).sum(1)
         return scores
 
@@ -126,15 +128,9 @@ def item_parts(weights: dict[str, Tensor], log: Parts, row: Tensor, h: Tensor) -
     for start in range(0, len(row), size):
         block = slice(start, start + size)
         own = own_items(recent, target[block], block, spare)
-        again = own.slot // weight.shape[2] % 2
-        by = [
-            np.bincount(own.place[some], worth[some], len(own.item))
-            for some, worth in (
-                (again == 0, own.effect * flat[block].reshape(-1)[own.slot]),
-                (again == 1, own.effect * flat[block].reshape(-1)[own.slot]),
-                (again == 1, own.effect),
-            )
-        ]
+        again = own.slot // SLOTS % 2 == 1
+        worth = own.effect * flat[block].reshape(-1)[own.slot]
+        by = [np.bincount(own.place, each, len(own.item)) for each in (worth * ~again, worth * again, again)]
         counts = np.diff(own.first)
         raised.append(
             Raised(

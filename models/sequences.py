@@ -108,9 +108,9 @@ def inputs(log: Log, heads: Heads, items: list[str], utc_offset_h: int) -> Input
     begins[log.first] = True
     number = np.arange(len(begins)) - log.first[np.cumsum(begins) - 1]
     action = actions(log, heads)
-    hashes = np.array([crc32(name.encode()) for name in log.items], np.uint32)
-    rows, key = item_rows(items, hashes), older_key(hashes.astype(np.int64))
-    older_rows = ItemIndex(older_key(item_hashes(items)), OLDER_KEY_BITS).rows(key)
+    hashes, known = item_hashes(log.items), item_hashes(items)
+    rows, key = ItemIndex(known).rows(hashes), older_key(hashes)
+    older_rows = ItemIndex(older_key(known), OLDER_KEY_BITS).rows(key)
     older = of_log(log.first, key[log.item], older_rows[log.item])
     context = _contexts(log.columns)
     latest = log_codes(log.first, action, hashes[log.item], log.ts_ms, context, len(heads.actions))
@@ -267,13 +267,3 @@ def categories(log: Log, items: list[str]) -> Ints:
     if first["category"].n_unique() < len(first):
         found[first["row"].to_numpy()] = first["category"].rank("dense").to_numpy()
     return found
-
-
-def item_rows(items: list[str], item: Ints) -> Ints:
-    """Return the row in the item tables of each crc32 [n], as `vocabulary` orders them; 0 for all other items."""
-    hashes = np.array([crc32(name.encode()) for name in items], np.uint32)
-    order = np.argsort(hashes)
-    rows = np.append(order + 1, 0)
-    place = np.searchsorted(hashes[order], item)
-    found = np.append(hashes[order], 0)[place] == item
-    return np.where(found, rows[place], 0)

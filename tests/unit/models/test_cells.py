@@ -29,7 +29,7 @@ class Case:
     """A network with weights that are nowhere 0, and what it reads."""
 
     def __init__(self, kind: str) -> None:
-        generator = torch.Generator().manual_seed(7)
+        generator = torch.Generator().manual_seed(8)
         self.network = Network(30, generator, kind=kind)
         with torch.no_grad():
             for name, weight in self.network.named_parameters():
@@ -104,7 +104,7 @@ def test_nothing_is_told_of_the_future_and_much_of_the_past(case: Case) -> None:
     changed[60] = x[0]
     moved = (case.run(STEPS, x=changed) - whole).abs().amax(2)
     assert float(moved[:60].max()) == 0
-    assert (moved[60:63] > 1e-6).all()
+    assert (moved[60:63] > 1e-4).all()
     assert float(moved[101:, 0].max()) == 0, "not of another sequence either"
 
 

@@ -9,10 +9,11 @@ import pytest
 
 from models import windows
 from models.features import GAPS, NO_GAP, context_code, gap_code
+from models.item_index import ItemIndex, item_hashes
 from models.log import Log, log
 from models.log_windows import window_bins
 from models.model_directory import SERVED, Heads
-from models.sequences import IGNORED, categories, heads_of, inputs, item_rows, targets, vocabulary
+from models.sequences import IGNORED, categories, heads_of, inputs, targets, vocabulary
 from models.state import empty_rows
 from models.survival import STARTS_MS, WIDTHS_MS
 
@@ -157,8 +158,8 @@ def test_vocabulary_holds_frequent_items_of_training_rows_one_for_each_hash() ->
     assert vocabulary(read, 2, 100) == ["often", "buckeroo", "a", "b"]
     assert vocabulary(read, 2, 2) == ["often", "buckeroo"]
     hashes = np.array([crc32(name.encode()) for name in ("b", "plumless", "nowhere", "often")], np.uint32)
-    assert item_rows(["often", "buckeroo", "a", "b"], hashes).tolist() == [4, 2, 0, 1]
-    assert item_rows([], hashes).tolist() == [0, 0, 0, 0]
+    assert ItemIndex(item_hashes(["often", "buckeroo", "a", "b"])).rows(hashes).tolist() == [4, 2, 0, 1]
+    assert ItemIndex(item_hashes([])).rows(hashes).tolist() == [0, 0, 0, 0]
 
 
 def test_an_item_has_the_category_that_training_rows_give_it_most_often() -> None:
