@@ -2,7 +2,8 @@
 
 The logits of a head are scaled by one number and shifted by one a class or time bin: vector scaling with one
 temperature for all (Guo et al., On calibration of modern neural networks, ICML 2017). The next item's are scaled only.
-Heads are linear, so this is folded into their weights: what serves knows nothing of it.
+Heads are linear, so this is folded into their weights: what serves knows nothing of it. How sure to be of the likeliest
+item is not linear in the scores: its curve changes no rank, and goes into the card (`models.likeliest`).
 """
 
 from collections.abc import Callable, Iterator
@@ -13,11 +14,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.evaluation.binary import LEAST
 from models.evaluation.bootstrap import Bootstrap
 from models.evaluation.calibration import calibration_error
 from models.item_calibration import NONE, item_parts
 from models.item_calibration import fit as fit_items
-from models.network import LIMIT, Network, readout, time_loss
+from models.likeliest import AS_SAID, Curve, fit_by_fold
+from models.likeliest import fit as fit_curve
+from models.network import LIMIT, Network, item_scores, readout, time_loss
 from models.sequences import IGNORED
 from models.state import RING, Ints
 from models.training_table import Aims, Parts
@@ -30,6 +34,7 @@ _LEAST_SEQUENCES = 20
 _MOST_ROWS = 50_000  # more say no more of so few numbers
 _MOST_SCORES = 200_000_000  # of items, looked at for their five numbers: seconds
 _LEAST_ITEM_ROWS = 1_000  # however many items there are
+_BLOCK = 4_000_000  # of items, held at a time
 _HELD = 4.0  # precision of the prior that holds slopes at 1 and shifts at 0
 
 Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
@@ -85,7 +90,7 @@ def fit(head: Head, rows: Tensor) -> Scaling:
     return Scaling(float(1 + found[0]), found[1:])
 
 
-def calibrate(network: Network, log: Parts, validation: Validation) -> dict[str, Any]:
+def calibrate(network: Network, log: Parts, validation: Validation) -> tuple[dict[str, Any], Curve]:
     """Calibrate the heads of a network in place; return what was fitted, with loss and ECE before and after.
 
     Both figures are of rows whose scaling was fitted on other sequences; a head that gains nothing there stays as it
@@ -96,10 +101,13 @@ def calibrate(network: Network, log: Parts, validation: Validation) -> dict[str,
         network: its heads are changed.
         log: that it was trained on.
         validation: its rows.
+
+    Returns:
+        what was fitted, for the card's metrics, and the curve of the likeliest item.
     """
     sequence = np.searchsorted(log.log.first, validation.rows.numpy(), side="right")
     if len(np.unique(sequence)) < _LEAST_SEQUENCES:
-        return {}
+        return {}, AS_SAID
     weights, told = network.on_grid(), dict[str, Any]()
     kept = slice(None, None, -(-len(sequence) // _MOST_ROWS))
     rows, h, fold = validation.rows[kept], validation.states(weights)[kept], torch.from_numpy(_folds(sequence)[kept])
@@ -111,7 +119,8 @@ def calibrate(network: Network, log: Parts, validation: Validation) -> dict[str,
             slopes[part], shifts[part] = scaling.slope, scaling.shift.float()
         items, told["next_item"] = _put_items_right(weights, log, rows, h, fold)
         fold_in(network, slopes, shifts, items)
-    return told
+        curve, told["likeliest_item"] = _bend_likeliest(network.on_grid(), log, rows, h, fold)
+    return told, curve
 
 
 @torch.no_grad()
@@ -202,9 +211,7 @@ def _put_items_right(
 ) -> tuple[Tensor, dict[str, Any]]:
     """Return the factors of the parts of the next item's scores."""
     none = torch.tensor(NONE, dtype=torch.float64)
-    known = torch.nonzero(log.validation.next_item[row])[:, 0]
-    items = len(weights["item_bias"])
-    known = known[:: len(known) // max(_LEAST_ITEM_ROWS, _MOST_SCORES // items) + 1]
+    known = _some(torch.nonzero(log.validation.next_item[row])[:, 0], len(weights["item_bias"]))
     if not len(known):
         return none, {}
     made = item_parts(weights, log, row[known], h[known])
@@ -215,6 +222,38 @@ def _put_items_right(
     if not losses[1] < losses[0]:
         return none, told
     return found, told | {"factors": found.tolist()}
+
+
+def _bend_likeliest(
+    weights: dict[str, Tensor], log: Parts, row: Tensor, h: Tensor, fold: Tensor
+) -> tuple[Curve, dict[str, Any]]:
+    """Return the curve of the likeliest item's probability, of rows with any next item: one never learned is another.
+
+    The factors of the parts were fitted on all of these rows: five numbers of thousands.
+    """
+    items = len(weights["item_bias"])
+    followed = _some(torch.nonzero(log.validation.has_next[row])[:, 0], items)
+    if not len(followed):
+        return AS_SAID, {}
+    sure, came = np.empty(len(followed)), np.empty(len(followed), np.bool_)
+    for place in torch.split(torch.arange(len(followed)), max(1, _BLOCK // items)):
+        some = row[followed[place]]
+        scores = item_scores(weights, log.followers.tables, h[followed[place]], *log.held(some))
+        most, which = scores.max(1)
+        sure[place] = (most - scores.logsumexp(1)).exp().numpy()
+        came[place] = (which + 1 == log.validation.next_item[some]).numpy()
+    after = fit_by_fold(sure, came, fold[followed].numpy(), FOLDS)
+    losses = [float(-np.log(np.maximum(np.where(came, said, 1 - said), LEAST)).mean()) for said in (sure, after)]
+    told = _told(losses, [(torch.from_numpy(said), torch.from_numpy(came)) for said in (sure, after)])
+    if not losses[1] < losses[0]:
+        return AS_SAID, told
+    curve = fit_curve(sure, came)
+    return curve, told | {"curve": list(curve)}
+
+
+def _some(place: Tensor, items: int) -> Tensor:
+    """Return as many of the places of rows as their scores may be looked at."""
+    return place[:: len(place) // max(_LEAST_ITEM_ROWS, _MOST_SCORES // items) + 1]
 
 
 def _told(losses: list[float], reliabilities: list[tuple[Tensor, Tensor]]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import numpy as np
 from models.churn import as_of_ms
 from models.history import NO_EVENTS, apply
 from models.left_out import Mask, ring_steps, without
+from models.likeliest import put_right
 from models.model_directory import OUTCOMES, TARGETS
 from models.predictor import Predictor
 from models.slate import item_query
@@ -112,7 +113,10 @@ def predicted(rows: Rows, model: Predictor, moment_ms: Ints, items: Ints | None 
 
 
 def _of_items(rows: Rows, model: Predictor, items: Ints) -> Floats:
-    """Return P(item) by the scores of the slate: of a user with no item that the model knows, by popularity alone."""
+    """Return P(item) by the scores of the slate: of a user with no item that the model knows, by popularity alone.
+
+    How sure to be of the likeliest is the card's curve, as it is where the model is evaluated.
+    """
     chosen = model.item_rows(items)
     shares = np.zeros((len(rows), len(items)))
     if not len(items) or not len(model.items):
@@ -128,8 +132,9 @@ def _of_items(rows: Rows, model: Predictor, items: Ints) -> Floats:
         part = slice(start, start + block)
         scores = query[part] @ vectors + bias  # exact, so that what moved nothing has no influence
         model.followers.add(scores, column, held.item[part], own[part], weight[part])
-        weights = np.exp(scores - scores.max(1, keepdims=True))
-        shares[part] = weights[:, chosen - 1] / weights.sum(1, keepdims=True)
+        odds = np.exp(scores - scores.max(1, keepdims=True))
+        odds /= odds.sum(1, keepdims=True)
+        shares[part] = put_right(odds, model.card.likeliest_item)[:, chosen - 1]
     shares[:, chosen == 0] = 0
     return shares
 

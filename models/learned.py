@@ -15,6 +15,7 @@ from models.expected_events import expected_events
 from models.followers import recent
 from models.grid import STATE_UNIT, WEIGHT_UNIT, weights_on_grid
 from models.latest import nothing
+from models.likeliest import put_right
 from models.log import Log
 from models.model_directory import LEAVE, Model
 from models.network import CELLS, readout
@@ -75,7 +76,7 @@ class Learned:
     def item_probabilities(self, log: Log, rows: Ints) -> Floats:
         """Return P(item) [rows, items]; 0 for one that the model lacks."""
         probabilities: Floats = torch.softmax(torch.from_numpy(self.item_scores(log, rows)), 1).numpy()
-        return probabilities
+        return put_right(probabilities, self.card.likeliest_item)
 
     def action_probabilities(self, log: Log, rows: Ints) -> Floats:
         """Return P(action | one comes) of the log's actions [rows, actions]; 0 for one that the model lacks.

@@ -13,6 +13,7 @@ from safetensors.numpy import save as serialize
 from models.cells.sizes import NETWORKS, SERVED_NETWORK
 from models.features import CONTEXTS, GAPS, HOURS_OF_WEEK, TIME_BINS
 from models.latest import sizes
+from models.likeliest import AS_SAID, Curve
 from models.reference import Reference
 from models.state import ACTIONS, HIDDEN, OLDER, RESOLUTIONS, RING, Floats
 from models.windows import BINS
@@ -123,6 +124,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Fals
     targets: tuple[str, ...] = TARGETS
     leave_after_ms: int = 30 * 60_000
     returns: tuple[float, ...] = ()  # share of those who left that came back, by action; empty: not known
+    likeliest_item: Curve = AS_SAID  # of the probability of the likeliest item
     utc_offset_h: int = 0
     churn: Churn = Churn()
     purchase_horizons_ms: tuple[int, ...] = (HOUR_MS, DAY_MS, 7 * DAY_MS)
@@ -283,7 +285,7 @@ def _version(card: Card, items: list[str], weights: dict[str, Floats]) -> str:
     content = msgspec.to_builtins(msgspec.structs.replace(card, version=""))
     for name in NOT_VERSIONED:  # nothing is predicted with them, and versions of nextact that know none agree
         del content[name]
-    for name, before in (("targets", TARGETS), ("returns", ())):
+    for name, before in (("targets", TARGETS), ("returns", ()), ("likeliest_item", AS_SAID)):
         if getattr(card, name) == before:
             del content[name]  # models from before there was a choice keep their version
     digest = hashlib.sha256(msgspec.json.encode(content))

@@ -106,7 +106,7 @@ def train(
     if peers.rank:
         return Model(card, made.items, network.export())
     metrics = {"validation": validation.metrics(network.on_grid()), "history": ended.history, "stopped": stopped}
-    metrics["calibration"] = calibrate(network, made, validation)
+    metrics["calibration"], likeliest = calibrate(network, made, validation)
     judged = log.split <= SPLITS.index("validation")
     card = msgspec.structs.replace(
         card,
@@ -114,6 +114,7 @@ def train(
         targets=made.heads.targets,
         trained_until_ms=int(log.ts_ms[judged].max()) if log.timed else 0,
         returns=_returns(made),
+        likeliest_item=likeliest,
         metrics=metrics,
         data=card.data | fingerprint(log),
         reference=_reference(made, card),

@@ -15,6 +15,7 @@ from models.item_calibration import NONE, ItemParts, item_parts
 from models.item_calibration import fit as fit_items
 from models.latest import COLUMNS
 from models.learned import Learned
+from models.likeliest import AS_SAID, bent
 from models.log import log
 from models.model_directory import SERVED, Card, Heads, Model
 from models.network import Network, item_scores, readout
@@ -187,9 +188,10 @@ def test_a_network_that_shouts_is_brought_down(made: Parts) -> None:
             weight = network.get_parameter(name)
             weight.add_((8 if name == "query" else 1) * drawn(len(name), *weight.shape))
     before = validation.losses(network.on_grid())
-    told = calibrate(network, made, validation)
+    told, curve = calibrate(network, made, validation)
+    assert curve == tuple(told["likeliest_item"].get("curve", AS_SAID))
     after = validation.losses(network.on_grid())
-    assert set(told) == {"next_action", "next_item", "time_to_any", "time_to_purchase"}
+    assert set(told) == {"next_action", "next_item", "likeliest_item", "time_to_any", "time_to_purchase"}
     assert (after < before - 0.1).all()
     for k, name in enumerate(("next_action", "next_item", "time_to_any", "time_to_purchase")):
         assert told[name]["log_loss"]["after"] < told[name]["log_loss"]["before"], name
@@ -197,6 +199,16 @@ def test_a_network_that_shouts_is_brought_down(made: Parts) -> None:
         if name != "next_item":  # its loss counts unknown items with 0
             assert told[name]["log_loss"]["before"] == pytest.approx(float(before[k]), rel=1e-3)
             assert float(after[k]) < told[name]["log_loss"]["after"] + 0.02  # on the rows it was fitted on
+
+
+def test_the_likeliest_item_of_a_network_that_always_errs_is_hardly_believed(made: Parts) -> None:
+    """Items that the model has never learned count too: of the rows before them, the likeliest did not come."""
+    network = Network(len(made.items), torch.Generator().manual_seed(1))
+    unknown = made.validation._replace(next_item=torch.zeros_like(made.validation.next_item))
+    told, curve = calibrate(network, made._replace(validation=unknown), Validation(made, network.cell))
+    assert told["next_item"] == {}
+    assert told["likeliest_item"]["ece"]["after"] < 0.01 < told["likeliest_item"]["ece"]["before"]
+    assert bent(curve, np.array([0.2]))[0] < 0.1
 
 
 def test_hazards_that_are_too_sure_are_put_right() -> None:
@@ -223,7 +235,7 @@ def test_a_few_sequences_say_nothing(made: Parts) -> None:
     before = {name: weight.clone() for name, weight in network.state_dict().items()}
     validation = Validation(made, network.cell)
     validation.rows = validation.rows[:5]
-    assert calibrate(network, made, validation) == {}
+    assert calibrate(network, made, validation) == ({}, AS_SAID)
     assert all(torch.equal(before[name], weight) for name, weight in network.state_dict().items())
 
 
@@ -232,6 +244,7 @@ def test_the_card_tells_what_was_fitted_and_returns_are_shares_of_those_who_left
     model = train(log(events), Card(name="m"), Options(epochs=2))
     told = model.card.metrics["calibration"]
     assert told["next_action"]["log_loss"]["after"] > 0
+    assert model.card.likeliest_item == tuple(told["likeliest_item"].get("curve", AS_SAID))
     assert len(model.card.returns) == 3
     assert 0 < sum(model.card.returns) <= 1
     for name, weight in model.weights.items():

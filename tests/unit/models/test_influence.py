@@ -1,5 +1,6 @@
 """Influence: the prediction of a history without an event is that of a log in which it never came."""
 
+from copy import copy
 from dataclasses import replace
 from zlib import crc32
 
@@ -8,11 +9,13 @@ import pytest
 from builders import event_columns, random_predictor
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from models.churn import as_of_ms
 from models.history import Events, apply
 from models.influence import CHURN, Influence, influence, log_odds, predicted
 from models.left_out import ring_steps, without
+from models.likeliest import put_right
 from models.model_directory import OUTCOMES
 from models.slate import top_items
 from models.state import RING, ROW, Rows, empty_rows
@@ -162,6 +165,16 @@ def test_items_of_a_user_have_the_shares_of_a_softmax() -> None:
     shares = predicted(rows, MODEL, as_of_ms(rows), np.append(every, 5))
     assert shares.items[0].sum() == pytest.approx(1)
     assert shares.items[0, -1] == 0  # of an item that the model does not know
+
+
+def test_the_likeliest_item_of_a_user_is_as_likely_as_the_card_has_it() -> None:
+    rows, every = rows_of(history([0, 1, 0, 0], (START_MS + np.arange(4) * 60_000).tolist())), MODEL.item_hashes
+    said = predicted(rows, MODEL, as_of_ms(rows), every).items
+    bent = copy(MODEL)
+    bent.card = structs.replace(MODEL.card, likeliest_item=(0.8, 0.0, -0.6))
+    now = predicted(rows, bent, as_of_ms(rows), every).items
+    np.testing.assert_allclose(now, put_right(said.copy(), (0.8, 0.0, -0.6)))
+    assert now.max() != pytest.approx(said.max(), rel=0.01)
 
 
 def test_items_are_told_by_the_scores_of_the_slate_from_older_items_too() -> None:

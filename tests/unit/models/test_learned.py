@@ -1,5 +1,6 @@
 """A trained model as a predictor: what serving would say, of a row from the rows before it alone."""
 
+from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
@@ -8,12 +9,14 @@ import polars as pl
 import pytest
 import torch
 from builders import random_model
+from msgspec import structs
 
 from models import history
 from models.expected_events import expected_events
 from models.history import Events
 from models.latest import nothing
 from models.learned import Learned
+from models.likeliest import put_right
 from models.log import Log, log
 from models.model_directory import Card, Model, load_any, save, shapes
 from models.predictor import Predictor
@@ -135,6 +138,11 @@ def test_items_and_actions_that_the_model_lacks_score_nothing(read: Log, model: 
     assert (scores[:, 20:] == -np.inf).all()
     odds = np.exp(scores.astype(np.float64))
     np.testing.assert_allclose(learned.item_probabilities(read, rows), odds / odds.sum(1, keepdims=True), atol=1e-6)
+    bent = Learned(replace(model, card=structs.replace(model.card, likeliest_item=(0.8, 0.0, -0.6))))
+    right = bent.item_probabilities(read, rows)
+    assert np.array_equal(right.argmax(1), scores.argmax(1))
+    np.testing.assert_allclose(right, put_right(odds / odds.sum(1, keepdims=True), (0.8, 0.0, -0.6)), atol=1e-6)
+    assert np.abs(right - learned.item_probabilities(read, rows)).max() > 0.01
     fewer = Learned(other_model(OTHER, ["x"]))
     frame = pl.DataFrame({"user_id": ["u"] * 3, "item_id": ["x", "y", "x"], "action": ["note", "like", "note"]})
     small = log(frame.with_columns(ts_ms=pl.Series([1, 2, 3])))

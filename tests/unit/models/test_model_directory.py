@@ -73,8 +73,13 @@ def test_version_is_made_of_the_whole_content(tmp_path: Path) -> None:
     other_name = Model(msgspec.structs.replace(model.card, name="other"), model.items, model.weights)
     other_items = Model(model.card, ["i0", "j1"], model.weights)
     other_weights = Model(model.card, model.items, model.weights | {"item_bias": model.weights["item_bias"] + 1})
-    versions = {save(m, tmp_path / "other").card.version for m in (other_name, other_items, other_weights)}
-    assert len(versions | {version}) == 4
+    other_curve = Model(
+        msgspec.structs.replace(model.card, likeliest_item=(0.8, 0.0, -0.6)), model.items, model.weights
+    )
+    others = (other_name, other_items, other_weights, other_curve)
+    versions = {save(m, tmp_path / "other").card.version for m in others}
+    assert len(versions | {version}) == 5
+    assert load(tmp_path / "other").card.likeliest_item == (0.8, 0.0, -0.6)
 
 
 def test_saving_over_a_model_replaces_it(tmp_path: Path) -> None:
