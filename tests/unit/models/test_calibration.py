@@ -211,6 +211,21 @@ def test_the_likeliest_item_of_a_network_that_always_errs_is_hardly_believed(mad
     assert bent(curve, np.array([0.2]))[0] < 0.1
 
 
+def test_the_likeliest_item_is_held_against_what_came(made: Parts) -> None:
+    network = Network(len(made.items), torch.Generator().manual_seed(1))
+    validation = Validation(made, network.cell)
+    told, _ = calibrate(network, made, validation)
+    weights, rows = network.on_grid(), validation.rows
+    some = made.validation.has_next[rows]
+    scores = item_scores(weights, made.followers.tables, validation.states(weights)[some], *made.held(rows[some]))
+    odds = torch.softmax(scores.double(), 1)
+    wanted, at = made.validation.next_item[rows[some]], torch.arange(len(odds))
+    came = torch.where(wanted > 0, odds[at, wanted - 1] == odds.max(1).values, False)
+    loss = functional.binary_cross_entropy(odds.max(1).values, came.double())
+    assert 0 < int(came.sum()) < len(came)
+    assert told["likeliest_item"]["log_loss"]["before"] == pytest.approx(float(loss), rel=1e-4)
+
+
 def test_hazards_that_are_too_sure_are_put_right() -> None:
     truth = drawn(11, ROWS, TIME_BINS) - 1
     events = torch.rand(truth.shape, generator=torch.Generator().manual_seed(12)) < torch.sigmoid(truth)
