@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from math import isfinite
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from models.evaluation.bootstrap import CONFIDENCE, Figure
@@ -66,7 +67,7 @@ def _title(report: Report) -> str:
 
 def _part_title(report: Report, part: str) -> str:
     came = report.about.get("came")
-    return f"within {part}" if came is None else f"{part}: {came[part]:,} rows"
+    return f"within {part}" if came is None else f"{escape(part)}: {came[part]:,} rows"
 
 
 def _of_figures(title: str, rows: Mapping[str, Mapping[str, Figure]]) -> Table:
@@ -78,7 +79,7 @@ def _of_figures(title: str, rows: Mapping[str, Mapping[str, Figure]]) -> Table:
     for name in names:
         table.add_column(name.replace("_", " "), justify="right")
     for predictor, figures in rows.items():
-        table.add_row(predictor, *(_cell(figures.get(name), firsts[name]) for name in names))
+        table.add_row(escape(predictor), *(_cell(figures.get(name), firsts[name]) for name in names))
     return table
 
 
@@ -103,9 +104,9 @@ def _cell(figure: Figure | None, best: float | None) -> str:
 
 def _confusion(name: str, scores: Scores, report: Report) -> Table:
     named: list[str] = report.about["actions"]
-    table = Table(title=f"what came (rows) and what {name} held most likely", title_justify="left")
+    table = Table(title=f"what came (rows) and what {escape(name)} held most likely", title_justify="left")
     for column in ("", *named):
-        table.add_column(column, justify="right" if column else "left")
+        table.add_column(escape(column), justify="right" if column else "left")
     for action, row in zip(named, scores.confusion, strict=True):
-        table.add_row(action, *(f"{count:,}" for count in row))
+        table.add_row(escape(action), *(f"{count:,}" for count in row))
     return table

@@ -101,7 +101,7 @@ def chances(who: UserRow, model: Predictor, items: Sequence[str]) -> list[dict[s
 
 
 def known(who: UserRow) -> dict[str, Any]:
-    """Return what a row says: windows, totals, the events of the ring, oldest first."""
+    """Return what a row says: windows, totals, the events of the ring, oldest first, and items from before them."""
     row = who.row[0]
     windows = counts(who.row)[0].tolist()
     events, held = ring_steps(who.row)
@@ -125,6 +125,7 @@ def known(who: UserRow) -> dict[str, Any]:
             }
             for k in np.flatnonzero(held[0]).tolist()
         ],
+        "older_items": who.older_items(),
     }
 
 
@@ -177,7 +178,9 @@ def known_tables(told: dict[str, Any]) -> Iterator[Table]:
         table.add_row(f"last {window}", *(f"{numbers[action]:,}" for action in ACTIONS))
     table.add_row("ever", *(f"{told['totals'][action]:,}" for action in ACTIONS))
     yield table
-    events = Table(title=f"the last {len(told['events'])} events", title_justify="left")
+    events = Table(title=f"the last {len(told['events'])} events", title_justify="left", caption_justify="left")
+    if told["older_items"]:
+        events.caption = f"items from before, the last first: {', '.join(told['older_items'])}"
     for column in ("time (UTC)", "action", "item"):
         events.add_column(column)
     for event in told["events"]:

@@ -10,6 +10,7 @@ from kafka import TopicPartition
 
 from models.events_file import read_serving_events
 from models.item_index import item_hashes
+from models.older_items import keys, older_key
 from models.older_rows import migrated
 from models.predictor import Predictor
 from models.state import LAYOUT, ROW, Rows
@@ -40,6 +41,14 @@ class UserRow(NamedTuple):
     def item(self, hash_: int) -> str:
         """Return the id of an item, its hash where nobody knows it."""
         return self.items.get(hash_, f"#{hash_:08x}")
+
+    def older_items(self) -> list[str]:
+        """Return the ids of the older items, the newest first; `a or b` where both have the key that is kept."""
+        ids = dict[int, list[str]]()
+        for key, name in zip(older_key(np.array([*self.items], np.int64)).tolist(), self.items.values(), strict=True):
+            ids.setdefault(key, []).append(name)
+        kept = keys(self.row["older_low"], self.row["older_high"])[0]
+        return [" or ".join(ids.get(key, [f"#..{key:06x}"])) for key in kept[kept > 0].tolist()]
 
 
 def from_log(file: Path, user: str, model: Predictor, settings: Settings, until_ms: int | None = None) -> UserRow:

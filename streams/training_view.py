@@ -56,7 +56,9 @@ def print_metrics(model: "Model", out: Path) -> None:
         if lost:
             console.print(lost, style="bold red", highlight=False, soft_wrap=True)
     console.print(
-        f"model {model.card.name} {model.card.version}, {len(model.items):,} items, in {out}", highlight=False
+        f"model {model.card.name} {model.card.version}, {len(model.items):,} items, in {out}",
+        highlight=False,
+        markup=False,
     )
 
 

@@ -239,12 +239,13 @@ def _letters(found: list[Any]) -> Any:  # noqa: ANN401 - rich's, imported late
 def _reasons(found: list[Any]) -> Any:  # noqa: ANN401 - rich's, imported late
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     from streams.letters import by_reason
 
     table = Table("reason", "letters", "sent again", box=box.SIMPLE)
     for reason, (count, sent) in by_reason(found).items():
-        table.add_row(reason, f"{count:,}", f"{sent:,}")
+        table.add_row(Text(reason), f"{count:,}", f"{sent:,}")
     table.add_row("all", f"{len(found):,}", f"{sum(each.sent is not None for each in found):,}")
     return table
 

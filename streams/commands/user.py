@@ -78,7 +78,7 @@ def show(
     until: Until = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what is known of a user: counts in the rolling windows, totals, the last events.
+    """Show what is known of a user: counts in the rolling windows, totals, the last events, items from before them.
 
     Windows are as of the last event; churn risk is as of then, or of the silence after it that last changed the band.
 
@@ -128,6 +128,7 @@ def _print(told: dict[str, Any], tables: "Callable[[dict[str, Any]], Iterator[Ta
     if as_json:
         typer.echo(msgspec.json.encode(told).decode())
         return
-    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
+    width = None if sys.stdout.isatty() else WIDTH
+    console = Console(width=width, markup=False, emoji=False)  # an id is shown as it is, [red] or :cat: as well
     for table in tables(told):
         console.print(table)

@@ -88,6 +88,17 @@ def test_tables_show_the_rows_and_every_floor(file: Path, task: str, monkeypatch
     assert f"{task}: " in result.stdout
 
 
+def test_actions_are_shown_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    rows = [(f"u{k % 20}", "i", ("[/b]", "[red]")[k % 3 == 0], 1_700_000_000_000 + 60_000 * k) for k in range(400)]
+    path = tmp_path / "events.csv"
+    write_events(pl.DataFrame(rows, ["user_id", "item_id", "action", "ts_ms"], orient="row"), path)
+    result = run(path, "--task", "next-action", "--replicates", 20)
+    assert result.exit_code == 0, result.output
+    assert "[/b]: " in result.stdout
+    assert "[red]: " in result.stdout
+
+
 def test_errors_of_minutes_are_shown_in_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Events a quarter of an hour apart, then half of one: the error is of minutes, and in JSON of hours."""
     monkeypatch.setenv("COLUMNS", "200")

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from models.events_file import write_events
 from models.model_directory import Model, load, save
 from models.predictor import Predictor
-from models.state import RING
+from models.state import OLDER_KEY_BITS, RING
 from schemas.partitioner import partition
 from streams.chunk.changelog import ID_BYTES
 from streams.chunk.logged_rows import MARKER
@@ -97,6 +97,27 @@ def test_tables_are_for_people(file: Path, model: Path) -> None:
     newest = "2025-10-09 09:13:20"
     for words in ("user ann: 20 events", f"as of {newest}", f"until {newest}", "last 1h", "the last 16 events", "new"):
         assert words in shown.stdout
+    assert "items from before, the last first: i3, i2, i1, i0" in " ".join(shown.stdout.split())
+    assert "from before" not in run("show", "bob", "--model", model, "--events", file).stdout
+
+
+def test_ids_are_shown_as_they_are(model: Path, tmp_path: Path) -> None:
+    write_events(
+        pl.DataFrame({"user_id": ["[b]ann"], "item_id": ["[red]:cat:"], "action": ["view"], "ts_ms": [START_MS]}),
+        tmp_path / "odd.csv",
+    )
+    for command in ("show", "explain"):
+        shown = run(command, "[b]ann", "--model", model, "--events", tmp_path / "odd.csv").stdout
+        assert "user [b]ann" in shown
+        assert "[red]:cat:" in shown
+
+
+def test_older_items_are_named_as_far_as_they_are_known(file: Path, model: Path) -> None:
+    who = from_log(file, "ann", Predictor(load(model)), read_settings())
+    assert who.older_items() == ["i3", "i2", "i1", "i0"]
+    items = {7: "seven", 7 + (1 << OLDER_KEY_BITS): "its twin"}
+    who.row["older_low"][0, :3], who.row["older_high"][0, :3] = (7, 9, 0), 0
+    assert who._replace(items=items).older_items()[:2] == ["seven or its twin", "#..000009"]
 
 
 def test_what_is_known_is_shown(file: Path, model: Path) -> None:
@@ -104,6 +125,7 @@ def test_what_is_known_is_shown(file: Path, model: Path) -> None:
     assert found["totals"] == {"view": 10, "click": 9, "purchase": 1}
     assert found["windows"]["1h"] == found["totals"]
     assert len(found["events"]) == RING
+    assert found["older_items"] == ["i3", "i2", "i1", "i0"]
     assert found["churn_band_as_of_ms"] == found["newest_ms"] == START_MS + EVENTS * MINUTE_MS
 
 
