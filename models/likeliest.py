@@ -44,6 +44,8 @@ def bent(curve: Curve, sure: Floats) -> Floats:
 def put_right(probabilities: Floats, curve: Curve) -> Floats:
     """Bend the largest probability of each row and scale the others to what is left of 1; no two change places.
 
+    An item that has all stays certain: there is nobody to give to.
+
     Args:
         probabilities: changed in place [n, items].
         curve: of the largest.
@@ -56,10 +58,11 @@ def put_right(probabilities: Floats, curve: Curve) -> Floats:
     row, most = np.arange(len(probabilities)), probabilities.argmax(1)
     sure = probabilities[row, most].astype(np.float64)
     probabilities[row, most] = 0
-    second = probabilities.max(1).astype(np.float64)
-    left = np.maximum(1 - sure, _LEAST)
-    now = np.maximum(bent(curve, sure), _AHEAD * second / (left + _AHEAD * second))
-    probabilities *= ((1 - now) / left)[:, None].astype(probabilities.dtype)
+    second, others = probabilities.max(1).astype(np.float64), probabilities.sum(1, dtype=np.float64)
+    shared = others > 0
+    least = np.divide(_AHEAD * second, others + _AHEAD * second, out=np.zeros(len(row)), where=shared)
+    now = np.where(shared, np.maximum(bent(curve, sure), least), sure)
+    probabilities *= np.divide(1 - now, others, out=np.zeros(len(row)), where=shared)[:, None]
     probabilities[row, most] = now
     return probabilities
 

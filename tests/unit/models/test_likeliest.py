@@ -52,8 +52,17 @@ def test_probabilities_stay_some_and_no_two_change_places(curve: Curve, form: ty
     np.testing.assert_allclose(after[row, top], np.maximum(wanted, least), rtol=1e-4)
 
 
-def test_what_is_certain_and_what_is_alone_stay_probabilities() -> None:
-    assert put_right(np.array([[1.0]]), (0.5, 0.0, -1.0)).shape == (1, 1)
-    certain = put_right(np.array([[0.0, 1.0, 0.0]], np.float32), (0.5, 0.0, -1.0))
-    assert np.isfinite(certain).all()
-    assert put_right(np.zeros((2, 0)), (0.5, 0.0, -1.0)).shape == (2, 0)
+def test_what_is_certain_and_what_is_alone_stays_so() -> None:
+    curve = (0.5, 0.0, -1.0)
+    assert put_right(np.array([[1.0]]), curve).tolist() == [[1.0]]
+    assert put_right(np.array([[0.0, 1.0, 0.0]], np.float32), curve).tolist() == [[0.0, 1.0, 0.0]]
+    assert put_right(np.zeros((2, 0)), curve).shape == (2, 0)
+
+
+def test_what_rounding_has_made_certain_is_shared_as_others_are() -> None:
+    """The largest of float32 is 1 where the others are 3e-8 together, which 1 less the largest does not tell."""
+    odds = np.array([[1e-8, 1.0, 2e-8]], np.float32)
+    after = put_right(odds, (0.5, 0.0, -1.0))
+    assert after.sum() == pytest.approx(1)
+    assert after[0, 2] == pytest.approx(2 * after[0, 0])
+    assert after[0, 1] < 0.5
